@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/millrace-io/millrace/engine/backend"
+	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/checkpoint"
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/driver"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/mailbox"
+	"github.com/millrace-io/millrace/engine/internal/memory"
+	"github.com/millrace-io/millrace/engine/internal/shard"
+)
+
+// function is what the engine knows of a function type that a module provides, or of a type of callers.
+type function struct {
+	typ        FunctionType
+	module     string
+	external   bool // Callers outside.
+	inputs     []*inputDeclaration
+	byTypename map[string]envelope.Input
+	any        func(impl unsafe.Pointer, inv *shard.Invocation, typename string, value []byte) error
+	retries    int
+	provide    func(*Schema) unsafe.Pointer
+}
+
+// callerType is the type of callers that use this package.
+var callerType = FunctionType{Namespace: "io.millrace.engine", Name: "caller"}
+
+// wiring is an application put together and not yet running: what a simulation steps by hand, and what an
+// Engine gives goroutines to.
+type wiring struct {
+	config    Config
+	functions []*function
+	links     *links
+	ingresses map[string]*ingress
+	doors     []connector.Door
+	calls     *calls
+
+	clock    clock.Clock
+	gate     *mailbox.Gate
+	announce *driver.Announcement
+	route    []uint16
+	loops    []*driver.Loop
+	pumps    []*driver.Pump
+	drains   []*driver.Drain
+	outflow  *driver.Outflow
+	epochs   *driver.Epochs
+	memory   *memory.Pages
+
+	failed func(error) // An ingress stopped.
+}
+
+// assemble puts an application together, or says everything that is wrong with it.
+func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) (*wiring, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	b := newBinder()
+	for _, m := range modules {
+		b.module = m.Name
+		if m.Bind == nil {
+			b.errorf("Bind is nil")
+			continue
+		}
+		if err := m.Bind(b); err != nil {
+			b.errs = append(b.errs, fmt.Errorf("module %s: %w", m.Name, err))
+		}
+	}
+	w := &wiring{config: c, ingresses: b.ingresses, doors: b.doors, clock: clk, memory: &memory.Pages{}}
+	w.functions = b.numberFunctions()
+	b.check(w.functions)
+	schemas := b.provide(w.functions, c.Shards)
+	if err := errors.Join(b.errs...); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	w.links = newLinks(w.functions, shard.Limits{SendsMax: c.SendsMax, PayloadBytesMax: c.PayloadBytesMax})
+	w.connect(ctx, b, schemas)
+	return w, nil
+}
+
+// numberFunctions orders function types by name, so that the same application has the same numbers.
+func (b *Binder) numberFunctions() []*function {
+	functions := slices.Clone(b.functions)
+	functions = append(functions, &function{typ: callerType, external: true})
+	for _, d := range b.doors {
+		if c, ok := d.(connector.Caller); ok {
+			functions = append(functions, &function{typ: c.CallerType(), external: true})
+		}
+	}
+	slices.SortStableFunc(functions, func(a, b *function) int { return strings.Compare(a.typ.String(), b.typ.String()) })
+	return slices.CompactFunc(functions, func(a, b *function) bool { return a.external && b.external && a.typ == b.typ })
+}
+
+// check finds what single calls could not see.
+func (b *Binder) check(functions []*function) {
+	by := make(map[FunctionType]*function, len(functions))
+	for _, f := range functions {
+		if first := by[f.typ]; first != nil {
+			b.errs = append(b.errs, fmt.Errorf("%s is bound by module %s and by module %s", f.typ, first.module, f.module))
+		}
+		by[f.typ] = f
+	}
+	for _, r := range b.required {
+		if by[r.typ] == nil {
+			b.errs = append(b.errs, fmt.Errorf("module %s requires %s, which no module binds", r.module, r.typ))
+		}
+	}
+	for _, s := range b.sources {
+		if len(b.ingresses[s.ingress].routers) == 0 {
+			b.errs = append(b.errs, fmt.Errorf("ingress %s has a source and no route: use Route, RouteKey or RouteFunc", s.ingress))
+		}
+	}
+	if len(functions) > envelope.FunctionsMax {
+		b.errs = append(b.errs, fmt.Errorf("%d function types: at most %d are possible", len(functions), envelope.FunctionsMax))
+	}
+}
+
+// schema is what one shard's object of a function has declared.
+type schema struct {
+	impl   unsafe.Pointer
+	values []shard.Value
+	bytes  uintptr
+}
+
+// provide makes each shard's objects. All shards must declare the same state.
+func (b *Binder) provide(functions []*function, shards int) [][]schema {
+	schemas := make([][]schema, shards)
+	for s := range schemas {
+		schemas[s] = make([]schema, len(functions))
+		for i, f := range functions {
+			if f.external {
+				continue
+			}
+			declared := &Schema{fn: f.typ}
+			impl := f.provide(declared)
+			schemas[s][i] = schema{impl, declared.values, declared.bytes}
+			if s == 0 {
+				b.errs = append(b.errs, declared.errs...)
+			} else if !sameValues(declared.values, schemas[0][i].values) {
+				b.errs = append(b.errs, fmt.Errorf("%s: state declared for shard %d differs from shard 0: it must not depend on the shard", f.typ, s))
+			}
+		}
+	}
+	return schemas
+}
+
+func sameValues(a, b []shard.Value) bool {
+	return slices.EqualFunc(a, b, func(x, y shard.Value) bool {
+		return x.Name == y.Name && x.Typename == y.Typename && x.Offset == y.Offset
+	})
+}
+
+// connect makes all the parts and what lies between them.
+func (w *wiring) connect(ctx context.Context, b *Binder, schemas [][]schema) {
+	c := w.config
+	w.gate = mailbox.NewGate(c.QueueBytesMax)
+	w.announce = driver.NewAnnouncement(ctx)
+	w.route = make([]uint16, c.KeyGroups)
+	for g := range w.route {
+		w.route[g] = uint16(g * c.Shards / c.KeyGroups)
+	}
+	w.connectSinks(b)
+	interval := max(c.EpochInterval, 0)
+	w.epochs = driver.NewEpochs(driver.EpochsConfig{
+		Shards: c.Shards, Sources: len(b.sources), Interval: interval,
+		Announce: w.announce, Backend: c.Backend, Outflow: w.outflow, Template: w.template(schemas),
+	})
+	w.calls = newCalls(w)
+	for id := range c.Shards {
+		w.loops = append(w.loops, w.newLoop(id, len(b.sources), schemas[id]))
+	}
+	for i, s := range b.sources {
+		w.pumps = append(w.pumps, w.newPump(i, s))
+	}
+	driver.Connect(w.loops, w.pumps, c.RingSlots, w.gate)
+}
+
+func (w *wiring) connectSinks(b *Binder) {
+	ids := make([]string, 0, len(b.egresses))
+	for id := range b.egresses {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	w.links.egresses = make(map[string]envelope.Function, len(ids))
+	for i, id := range ids {
+		w.links.egresses[id] = envelope.Function(i)
+		w.drains = append(w.drains, driver.NewDrain(id, b.egresses[id].sink, w.undeliverable))
+	}
+	types := func(fn envelope.Function) FunctionType { return w.functions[fn].typ }
+	w.outflow = driver.NewOutflow(w.config.Application, w.drains, w.gate, types)
+}
+
+func (w *wiring) undeliverable(r connector.Record, err error) {
+	w.config.Logger.Warn("egress record dropped", "egress", r.Egress, "sender", clip(r.Sender.String()), "key", clip(r.IdempotencyKey()), "error", err)
+}
+
+func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
+	c := w.config
+	functions := make([]*shard.Function, len(w.functions))
+	for i, f := range w.functions {
+		s := schemas[i]
+		functions[i] = &shard.Function{
+			Type: f.typ, External: f.external, Impl: s.impl, ByTypename: f.byTypename, Any: f.any,
+			Values: s.values, StateBytes: int(s.bytes), Retries: f.retries,
+		}
+		for _, in := range f.inputs {
+			functions[i].Inputs = append(functions[i].Inputs, shard.Input{Typename: in.typename, Memory: in.memory, Wire: in.wire})
+		}
+	}
+	s := shard.New(shard.Config{
+		ID: id, Shards: c.Shards, Route: w.route, Functions: functions, Senders: c.Shards + sources,
+		BatchMax: c.BatchMax, Limits: w.links.limits, Memory: w.memory.Get,
+		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(),
+	})
+	ctx := &Context{links: w.links}
+	s.Bind(&ctx.inv)
+	hooks := driver.Hooks{Part: w.epochs.AddPart, Replies: w.calls.deliver, Failed: w.invocationFailed, Recycle: recycle}
+	if c.EpochInterval == EpochsOff {
+		hooks.Egress = w.outflow.ReleaseEarly
+	}
+	return driver.NewLoop(driver.LoopConfig{
+		Shard: s, Clock: w.clock, Gate: w.gate, Inbox: mailbox.NewInbox(c.InboxSlots), Announce: w.announce, Hooks: hooks,
+	})
+}
+
+func (w *wiring) newPump(number int, s source) *driver.Pump {
+	c := w.config
+	routers := w.ingresses[s.ingress].routers
+	d := &Downstream{links: w.links}
+	return driver.NewPump(driver.PumpConfig{
+		Name:   fmt.Sprintf("%s#%d", s.ingress, number),
+		Source: s.source,
+		Route: func(e connector.Event, p *driver.Pump) error {
+			d.to = p
+			for _, r := range routers {
+				if err := r(e, d); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Gate: w.gate, Announce: w.announce, Cut: w.epochs.AddPosition, Failed: func(err error) { w.failed(err) },
+		BatchMax: c.BatchMax, PollMax: c.BatchMax * min(c.Shards, 16), Groups: w.route, Shards: c.Shards,
+	})
+}
+
+// template is what all checkpoints of this run have in common.
+func (w *wiring) template(schemas [][]schema) backend.Checkpoint {
+	names := make([]checkpoint.FunctionNames, len(w.functions))
+	for i, f := range w.functions {
+		names[i].Function = f.typ.String()
+		for _, v := range schemas[0][i].values {
+			names[i].Values = append(names[i].Values, checkpoint.ValueName{Name: v.Name, Typename: v.Typename})
+		}
+	}
+	cp := backend.Checkpoint{
+		Application: w.config.Application, KeyGroups: w.config.KeyGroups, Names: checkpoint.AppendNames(nil, names),
+	}
+	if w.config.Backend != nil {
+		cp.Generation = w.config.Backend.Generation()
+	}
+	return cp
+}
+
+func (w *wiring) invocationFailed(f shard.Failure) {
+	address := clip(f.Address.String())
+	if f.Suspended {
+		w.config.Logger.Error("address suspended: its messages wait until it is resumed", "address", address, "attempts", f.Attempt, "error", f.Err)
+		return
+	}
+	w.config.Logger.Warn("invocation failed and will be tried again", "address", address, "attempt", f.Attempt, "error", f.Err)
+}
+
+// clip keeps what strangers choose from filling logs. slog quotes what would break a line.
+func clip(s string) string {
+	const most = 128
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

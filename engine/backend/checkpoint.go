@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backend
+
+import "github.com/millrace-io/millrace/engine/statefun"
+
+// Checkpoint describes one committed epoch: everything about it that is not an entry.
+type Checkpoint struct {
+	Application string
+	Generation  statefun.Generation
+	Epoch       statefun.Epoch
+	KeyGroups   int
+	// CreatedAt is engine time at the cut, in milliseconds since the Unix epoch: the greatest of any
+	// shard's. Recovery starts no earlier than this (P37).
+	CreatedAt int64
+	// Names gives the numbers in the entries' keys and values their meaning (package checkpoint).
+	Names []byte
+	// Sources is where each source stood at the cut, ordered by name.
+	Sources []SourcePosition
+}
+
+// SourcePosition is where one source stood at a cut.
+type SourcePosition struct {
+	Source   string
+	Position []byte
+}

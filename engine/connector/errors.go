@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import "errors"
+
+// What an Entry can refuse. Test with errors.Is.
+var (
+	// ErrUnknownFunction: no module provides the function type.
+	ErrUnknownFunction = errors.New("unknown function type")
+	// ErrUnknownMessage: the function type accepts no message of that typename.
+	ErrUnknownMessage = errors.New("message type not accepted")
+	// ErrUnknownIngress: no router is bound to the ingress.
+	ErrUnknownIngress = errors.New("unknown ingress")
+	// ErrMalformed: an address or a value is not what it is said to be.
+	ErrMalformed = errors.New("malformed")
+	// ErrTooLarge: the id or the value is over its limit.
+	ErrTooLarge = errors.New("too large")
+	// ErrNoCredit: queues are above the high-water mark; try again later.
+	ErrNoCredit = errors.New("out of credit")
+	// ErrClosing: the engine is shutting down.
+	ErrClosing = errors.New("closing")
+)

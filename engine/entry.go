@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// entry is the engine as doors see it.
+type entry struct{ e *Engine }
+
+var _ connector.Entry = entry{}
+
+// Send implements connector.Entry.
+func (n entry) Send(_ context.Context, to Address, m TypedValue) error {
+	return n.send(to, m, FunctionType{}, "")
+}
+
+// Call implements connector.Entry.
+func (n entry) Call(ctx context.Context, caller FunctionType, to Address, m TypedValue) (TypedValue, error) {
+	number, id, answer := n.e.calls.begin()
+	defer n.e.calls.end(number)
+	if err := n.send(to, m, caller, id); err != nil {
+		return TypedValue{}, err
+	}
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return TypedValue{}, ctx.Err()
+	}
+}
+
+func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID string) error {
+	w := n.e.wiring
+	fn, in, err := w.accepts(to, m)
+	if err != nil {
+		return err
+	}
+	if err := n.e.admit(); err != nil {
+		return err
+	}
+	b := pool.Get().(*envelope.Batch)
+	hash := statefun.KeyHash(to.ID)
+	writeValue(b, b.Append(fn, in, hash, to.ID), in, m)
+	if callerID != "" {
+		from, ok := w.links.byType[caller]
+		if !ok {
+			return fmt.Errorf("engine: call from %v: %w: a door that calls names its callers with CallerType", caller, connector.ErrUnknownFunction)
+		}
+		b.Envelopes[0].SetCaller(b.AppendCaller(from, []byte(callerID)))
+	}
+	return n.e.push(hash, b)
+}
+
+// accepts checks a message from outside before anything is touched: a function that decodes its messages
+// in this process gets none that it cannot decode.
+func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in envelope.Input, err error) {
+	if err := to.Validate(); err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", connector.ErrMalformed, err)
+	}
+	if len(m.Value) > w.links.limits.PayloadBytesMax {
+		return 0, 0, fmt.Errorf("%w: message of %d bytes, at most %d are allowed", connector.ErrTooLarge, len(m.Value), w.links.limits.PayloadBytesMax)
+	}
+	fn, ok := w.links.byType[to.Type]
+	if !ok || w.functions[fn].external {
+		return 0, 0, fmt.Errorf("%w: %s", connector.ErrUnknownFunction, clip(to.Type.String()))
+	}
+	f := w.functions[fn]
+	in, ok = f.byTypename[m.Typename]
+	switch {
+	case ok:
+		if err := f.inputs[in].check(m.Value); err != nil {
+			return 0, 0, fmt.Errorf("%w: %w", connector.ErrMalformed, err)
+		}
+		return fn, in, nil
+	case f.any != nil:
+		return fn, envelope.Untyped, nil
+	}
+	return 0, 0, fmt.Errorf("%w: %s by %s", connector.ErrUnknownMessage, clip(m.Typename), f.typ)
+}
+
+// Route implements connector.Entry. All messages that come of the event go in, or none.
+func (n entry) Route(_ context.Context, id string, event connector.Event) error {
+	in, ok := n.e.ingresses[id]
+	if !ok || len(in.routers) == 0 {
+		return fmt.Errorf("%w: %s", connector.ErrUnknownIngress, clip(id))
+	}
+	if err := n.e.admit(); err != nil {
+		return err
+	}
+	collected := &collector{e: n.e, byShard: map[uint16]*envelope.Batch{}}
+	d := &Downstream{links: n.e.links, to: collected}
+	for _, r := range in.routers {
+		if err := r(event, d); err != nil {
+			return err
+		}
+	}
+	for _, b := range collected.byShard {
+		hash := b.Envelopes[0].Hash
+		// Admitted as a whole: what the first shard has taken, the others take too.
+		if err := n.e.pushWaiting(context.Background(), hash, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collector gathers what a router forwards.
+type collector struct {
+	e       *Engine
+	byShard map[uint16]*envelope.Batch
+}
+
+// Post implements poster.
+func (c *collector) Post(fn envelope.Function, in envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope) {
+	to := c.e.route[statefun.KeyGroupOf(hash, len(c.e.route))]
+	b := c.byShard[to]
+	if b == nil {
+		b = pool.Get().(*envelope.Batch)
+		c.byShard[to] = b
+	}
+	return b, b.Append(fn, in, hash, id)
+}
+
+// pool holds the batches of outsiders.
+var pool = sync.Pool{New: func() any { return envelope.New(1) }}
+
+func recycle(b *envelope.Batch) {
+	b.Reset()
+	pool.Put(b)
+}
+
+// admit takes credit, or refuses.
+func (e *Engine) admit() error {
+	if e.closing.Load() {
+		return ErrClosing
+	}
+	if !e.gate.Open() {
+		return fmt.Errorf("%w: %d bytes are queued, the high-water mark is %d", ErrNoCredit, e.gate.Queued(), e.gate.Max())
+	}
+	return nil
+}
+
+// push leaves a batch in a shard's inbox, or refuses.
+func (e *Engine) push(hash uint64, b *envelope.Batch) error {
+	l := e.loops[e.route[statefun.KeyGroupOf(hash, len(e.route))]]
+	bytes := b.Bytes() // The batch is the shard's from the push on.
+	e.gate.Add(bytes)
+	if !l.Inbox().TryPush(b) {
+		e.gate.Add(-bytes)
+		return fmt.Errorf("%w: a shard's inbox is full", ErrNoCredit)
+	}
+	l.Wake()
+	return nil
+}
+
+// pushWaiting is push that waits for room.
+func (e *Engine) pushWaiting(ctx context.Context, hash uint64, b *envelope.Batch) error {
+	for pause := 50 * time.Microsecond; e.push(hash, b) != nil; pause = min(2*pause, 10*time.Millisecond) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Submit sends m from outside and returns when it is accepted. It waits for credit.
+func (r Ref[M]) Submit(ctx context.Context, e *Engine, m M) error {
+	return submit(ctx, e, r.in, r.id, m, "")
+}
+
+func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M, callerID string) error {
+	l := e.links.of(&in.inputDeclaration)
+	if l == nil {
+		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, ErrNoFunction)
+	}
+	if err := statefun.ValidateID(id); err != nil {
+		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
+	}
+	if e.closing.Load() {
+		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, ErrClosing)
+	}
+	if err := e.gate.Wait(ctx); err != nil {
+		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
+	}
+	b := pool.Get().(*envelope.Batch)
+	hash := statefun.KeyHash(id)
+	out := b.Append(l.fn, l.input, hash, id)
+	if in.fixed && l.memory {
+		in.writeFixed(b, out, m)
+	} else if err := encode(b, out, l.input, in.typ, m, e.links.limits.PayloadBytesMax); err != nil {
+		recycle(b)
+		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
+	}
+	if callerID != "" {
+		out.SetCaller(b.AppendCaller(e.links.byType[callerType], []byte(callerID)))
+	}
+	return e.pushWaiting(ctx, hash, b)
+}
+
+// Resume has a suspended address go on: its first message is tried again. It does nothing at an address
+// that is not suspended.
+func (e *Engine) Resume(ctx context.Context, a Address) error {
+	fn, ok := e.links.byType[a.Type]
+	if !ok {
+		return fmt.Errorf("engine: resume %v: %w", a, ErrNoFunction)
+	}
+	if err := a.Validate(); err != nil {
+		return fmt.Errorf("engine: resume: %w", err)
+	}
+	b := pool.Get().(*envelope.Batch)
+	hash := statefun.KeyHash(a.ID)
+	b.AppendResume(fn, hash, a.ID)
+	return e.pushWaiting(ctx, hash, b)
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// Ingress is where events of type T come in. It is a name: connect sources to it with [Connect], and say
+// where its events go with [Route], [RouteKey] or [RouteFunc].
+type Ingress[T any] struct {
+	id  string
+	typ Type[T]
+}
+
+// NewIngress names an ingress, "<namespace>/<name>". A malformed name panics.
+func NewIngress[T any](id string, t Type[T]) Ingress[T] {
+	mustName("NewIngress", id)
+	return Ingress[T]{id, t}
+}
+
+// Egress is where records of type T go out. It is a name: bind a sink to it with [Deliver].
+type Egress[T any] struct {
+	id  string
+	typ Type[T]
+}
+
+// NewEgress names an egress, "<namespace>/<name>". A malformed name panics.
+func NewEgress[T any](id string, t Type[T]) Egress[T] {
+	mustName("NewEgress", id)
+	return Egress[T]{id, t}
+}
+
+func mustName(what, id string) {
+	if err := statefun.ValidateTypename(id); err != nil {
+		panic("engine: " + what + ": " + err.Error())
+	}
+}
+
+// Send emits a record. It leaves when the epoch is committed in which the invocation takes effect.
+func (g Egress[T]) Send(ctx *Context, v T) {
+	number, ok := ctx.links.egresses[g.id]
+	if !ok {
+		ctx.inv.Fail(fmt.Errorf("%s: %w", g.id, ErrNoEgress))
+		return
+	}
+	b, e := ctx.inv.PostEgress(number)
+	if err := encode(b, e, envelope.Untyped, g.typ, v, ctx.links.limits.PayloadBytesMax); err != nil {
+		ctx.inv.Fail(err)
+	}
+}
+
+// ingress is what has been bound to an Ingress.
+type ingress struct {
+	id      string
+	types   map[string]bool // Typenames that routers expect; one, unless modules disagree.
+	routers []router
+}
+
+// router sends an event on its way. poster is a pump, or a door's request.
+type router func(e connector.Event, d *Downstream) error
+
+type source struct {
+	ingress string
+	source  connector.Source
+}
+
+type egress struct {
+	id   string
+	sink connector.Sink
+}
+
+// Connect has the engine read a source when it runs. An ingress may have several.
+func Connect[T any](b *Binder, in Ingress[T], src connector.Source) {
+	b.ingress(in.id)
+	b.sources = append(b.sources, source{in.id, src})
+}
+
+// Deliver has a sink deliver the records of an egress. An egress has one.
+func Deliver[T any](b *Binder, out Egress[T], sink connector.Sink) {
+	if _, twice := b.egresses[out.id]; twice {
+		b.errorf("egress %s: a second sink", out.id)
+	}
+	b.egresses[out.id] = &egress{out.id, sink}
+}
+
+func (b *Binder) ingress(id string) *ingress {
+	in := b.ingresses[id]
+	if in == nil {
+		in = &ingress{id: id, types: map[string]bool{}}
+		b.ingresses[id] = in
+	}
+	return in
+}
+
+// Route sends each event of an ingress on to one instance, whose id is taken from the event. The message
+// is the event.
+func Route[T any](b *Binder, in Ingress[T], to Input[T], id func(T) string) {
+	b.Require(anyFunction{to.in.fn})
+	addRouter(b, in, func(_ connector.Event, v T, d *Downstream) error {
+		return Forward(d, to.To(id(v)), v)
+	})
+}
+
+// RouteKey sends each event of an ingress on to the instance whose id is the event's key.
+func RouteKey[T any](b *Binder, in Ingress[T], to Input[T]) {
+	b.Require(anyFunction{to.in.fn})
+	addRouter(b, in, func(e connector.Event, v T, d *Downstream) error {
+		if len(e.Key) == 0 {
+			return fmt.Errorf("ingress %s: event without a key, which is to be its id: %w", in.id, connector.ErrMalformed)
+		}
+		return Forward(d, to.To(alias(e.Key)), v)
+	})
+}
+
+// RouteFunc sends the events of an ingress anywhere: f calls [Forward] any number of times. An error stops
+// the source, at the event, and is reported by Run. f may be called from several goroutines.
+func RouteFunc[T any](b *Binder, in Ingress[T], f func(d *Downstream, v T) error) {
+	addRouter(b, in, func(_ connector.Event, v T, d *Downstream) error { return f(d, v) })
+}
+
+func addRouter[T any](b *Binder, in Ingress[T], f func(connector.Event, T, *Downstream) error) {
+	bound := b.ingress(in.id)
+	bound.types[in.typ.Typename()] = true
+	bound.routers = append(bound.routers, func(e connector.Event, d *Downstream) error {
+		if e.Typename != "" && e.Typename != in.typ.Typename() {
+			return fmt.Errorf("ingress %s: %w: it takes %s, not %s", in.id, connector.ErrUnknownMessage, in.typ.Typename(), e.Typename)
+		}
+		v, err := in.typ.Decode(e.Value)
+		if err != nil {
+			return fmt.Errorf("ingress %s: %w: %w", in.id, connector.ErrMalformed, err)
+		}
+		return f(e, v, d)
+	})
+}
+
+type anyFunction struct{ d *declaration }
+
+func (f anyFunction) declared() *declaration { return f.d }
+
+// Downstream takes what a router forwards. It is valid until the router returns.
+type Downstream struct {
+	links *links
+	to    poster
+}
+
+// poster appends envelopes on behalf of somebody outside.
+type poster interface {
+	Post(fn envelope.Function, input envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope)
+}
+
+// Forward sends a message on from a router. All that a router forwards of one event goes in, or none.
+func Forward[M any](d *Downstream, to Ref[M], m M) error {
+	in := to.in
+	if err := statefun.ValidateID(to.id); err != nil {
+		return fmt.Errorf("forward to %s: %w", in.fn.typ, err)
+	}
+	l := d.links.of(&in.inputDeclaration)
+	if l == nil {
+		return fmt.Errorf("forward to %s: %w", in.fn.typ, ErrNoFunction)
+	}
+	b, e := d.to.Post(l.fn, l.input, statefun.KeyHash(to.id), to.id)
+	if in.fixed && l.memory {
+		in.writeFixed(b, e, m)
+		return nil
+	}
+	return encode(b, e, l.input, in.typ, m, d.links.limits.PayloadBytesMax)
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/mailbox"
+	"github.com/millrace-io/millrace/engine/internal/shard"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// How much of each kind of work a turn does before the others get theirs. A turn is some hundred
+// microseconds at most; a batch is a few.
+const (
+	internalPerTurn = 8   // Batches from shards.
+	timersPerTurn   = 512 // Timers.
+	frozenPerTurn   = 512 // Frozen instances, about 20 microseconds.
+	// outsideEvery is how many turns full of internal work go by before ingress gets a batch in all the
+	// same. Internal work comes first: what is inside should get out before more comes in.
+	outsideEvery = 64
+	// idleTurns is how often a loop that finds nothing lets others run and looks again before it sleeps.
+	idleTurns = 20
+	// publishEvery is how many turns go by before a busy loop shows its counters.
+	publishEvery = 64
+)
+
+// Loop drives one shard: it waits, wakes, and calls Step. All fields are owned by its goroutine unless
+// they say otherwise.
+type Loop struct {
+	shard  *shard.Shard
+	clock  clock.Clock
+	gate   *mailbox.Gate
+	parker *mailbox.Parker // Anyone may wake.
+	inbox  *mailbox.Inbox  // Anyone may push.
+
+	inside   []*mailbox.Ring // From each shard, by its number.
+	outside  []*mailbox.Ring // From each source.
+	out      []*mailbox.Ring // To each shard, by its number.
+	peers    []*Loop
+	newest   []statefun.Epoch // Of each ring, inside then outside.
+	announce *Announcement
+	hooks    Hooks
+
+	turns     uint64
+	next      int // Where the round over the rings goes on.
+	consumed  int64
+	accounted int64 // What the shard holds that counts as queued: waiting messages and egress records.
+	stop      atomic.Bool
+	stats     Stats
+	maxStop   time.Duration
+}
+
+// Hooks carry a shard's effects out of the loop. They are called by its goroutine and must not wait.
+type Hooks struct {
+	Part    func(shard.Part)
+	Replies func(*envelope.Batch)
+	Failed  func(shard.Failure)
+	// Egress takes records at once when there are no epochs; else it is nil.
+	Egress func(*envelope.Batch)
+	// Recycle takes back the batches of outsiders.
+	Recycle func(*envelope.Batch)
+}
+
+// LoopConfig is what a loop is made of.
+type LoopConfig struct {
+	Shard    *shard.Shard
+	Clock    clock.Clock
+	Gate     *mailbox.Gate
+	Inbox    *mailbox.Inbox
+	Announce *Announcement
+	Hooks    Hooks
+}
+
+// NewLoop makes a loop that is not connected yet.
+func NewLoop(c LoopConfig) *Loop {
+	l := &Loop{
+		shard: c.Shard, clock: c.Clock, gate: c.Gate, inbox: c.Inbox,
+		announce: c.Announce, hooks: c.Hooks, parker: mailbox.NewParker(),
+	}
+	c.Announce.OnAnnounce(l.Wake)
+	return l
+}
+
+// Connect gives every loop a ring to every loop, itself included (P2), and each source a ring to each.
+func Connect(loops []*Loop, pumps []*Pump, slots int, gate *mailbox.Gate) {
+	for _, from := range loops {
+		from.peers = loops
+		for _, to := range loops {
+			r := mailbox.NewRing(slots, gate)
+			from.out = append(from.out, r)
+			to.inside = append(to.inside, r)
+		}
+	}
+	for _, p := range pumps {
+		p.loops = loops
+		for _, to := range loops {
+			r := mailbox.NewRing(slots, gate)
+			p.out = append(p.out, r)
+			to.outside = append(to.outside, r)
+		}
+	}
+	for _, l := range loops {
+		l.newest = make([]statefun.Epoch, len(l.inside)+len(l.outside))
+	}
+}
+
+// Wake ends the loop's sleep. Anyone may call it.
+func (l *Loop) Wake() { l.parker.Wake() }
+
+// Inbox is where outsiders leave batches; they call Wake afterwards.
+func (l *Loop) Inbox() *mailbox.Inbox { return l.inbox }
+
+// Stop has Run return at its next idle moment. Anyone may call it.
+func (l *Loop) Stop() {
+	l.stop.Store(true)
+	l.Wake()
+}
+
+// Run turns until it is stopped and has nothing left to do.
+func (l *Loop) Run() {
+	idle := 0
+	for {
+		if l.Turn(l.clock.Now()) {
+			idle = 0
+			continue
+		}
+		if l.stop.Load() {
+			l.publish()
+			return
+		}
+		if idle++; idle < idleTurns {
+			runtime.Gosched()
+			continue
+		}
+		idle = 0
+		l.publish()
+		l.parker.Park(l.ready, l.untilTimer())
+	}
+}
+
+func (l *Loop) untilTimer() time.Duration {
+	at, ok := l.shard.NextTimer()
+	if !ok {
+		return -1
+	}
+	return min(time.Hour, time.Duration(at-l.clock.Now())*time.Millisecond).Abs()
+}
+
+// ready reports whether there is something to do.
+func (l *Loop) ready() bool {
+	if !l.inbox.Empty() || l.announce.Epoch() > l.shard.Epoch() || l.shard.Closing() || l.stop.Load() {
+		return true
+	}
+	for _, r := range l.inside {
+		if !r.Empty() {
+			return true
+		}
+	}
+	for _, r := range l.outside {
+		if !r.Empty() {
+			return true
+		}
+	}
+	return false
+}
+
+// Turn does a bounded amount of whatever there is to do and reports whether there was anything.
+func (l *Loop) Turn(now clock.Instant) (busy bool) {
+	l.turns++
+	if epoch := l.announce.Epoch(); epoch > l.shard.Epoch() {
+		l.cut(epoch)
+		busy = true
+	}
+	if l.shard.Advance(now, timersPerTurn) {
+		busy = true
+	}
+	inside := l.takeInside(now)
+	if !inside || l.turns%outsideEvery == 0 {
+		busy = l.takeOutside(now) || busy
+	}
+	if l.shard.Closing() {
+		l.encode()
+		busy = true
+	}
+	return l.flush() || inside || busy
+}
+
+func (l *Loop) cut(epoch statefun.Epoch) {
+	start := time.Now()
+	l.shard.Cut(epoch)
+	l.stopped(start)
+}
+
+func (l *Loop) encode() {
+	start := time.Now()
+	l.shard.EncodeFrozen(frozenPerTurn)
+	l.stopped(start)
+}
+
+func (l *Loop) stopped(since time.Time) {
+	l.maxStop = max(l.maxStop, time.Since(since))
+}
+
+// takeInside runs batches from shards, its own first: what an address sends to itself and its
+// neighbours is warm.
+func (l *Loop) takeInside(now clock.Instant) (any bool) {
+	self := l.shard.ID()
+	for range internalPerTurn {
+		b := l.inside[self].Pop()
+		from := self
+		if b == nil {
+			for range l.inside {
+				l.next = (l.next + 1) % len(l.inside)
+				if b = l.inside[l.next].Pop(); b != nil {
+					from = l.next
+					break
+				}
+			}
+		}
+		if b == nil {
+			return any
+		}
+		any = true
+		l.step(now, b, from)
+		if from == self {
+			l.shard.Recycle(b)
+		} else {
+			l.inside[from].Return(b)
+		}
+	}
+	return any
+}
+
+// takeOutside runs one batch from each source and what has been left in the inbox.
+func (l *Loop) takeOutside(now clock.Instant) (any bool) {
+	for i, r := range l.outside {
+		if b := r.Pop(); b != nil {
+			any = true
+			l.step(now, b, len(l.inside)+i)
+			r.Return(b)
+		}
+	}
+	for range internalPerTurn {
+		b := l.inbox.Pop()
+		if b == nil {
+			break
+		}
+		any = true
+		l.consumed += b.Bytes()
+		l.shard.Step(now, b)
+		l.hooks.Recycle(b)
+	}
+	return any
+}
+
+// step runs a batch from a ring.
+func (l *Loop) step(now clock.Instant, b *envelope.Batch, ring int) {
+	if b.Epoch < l.newest[ring] { // P1.
+		invariant.Failf("shard %d: ring %d goes back from epoch %d to %d", l.shard.ID(), ring, l.newest[ring], b.Epoch)
+	}
+	l.newest[ring] = b.Epoch
+	l.consumed += b.Bytes()
+	l.shard.Step(now, b)
+}
+
+// flush hands over what the turn has left in the outlets, and accounts for it: first what it adds, so
+// that queued bytes never dip while something is on its way.
+func (l *Loop) flush() (any bool) {
+	var produced int64
+	for to := range l.out {
+		for _, b := range l.shard.Peek(to) {
+			produced += b.Bytes()
+		}
+	}
+	held := l.shard.Waiting() + l.shard.EgressBytes()
+	part, complete := l.shard.Part()
+	l.stats.hold(held)
+	l.gate.Add(produced + held - l.accounted - l.consumed)
+	any = produced != 0 || l.consumed != 0
+	l.accounted, l.consumed = held, 0
+
+	for to, r := range l.out {
+		batches := l.shard.Drain(to)
+		if len(batches) == 0 {
+			continue
+		}
+		any = true
+		for _, b := range batches {
+			r.Push(b)
+		}
+		if to != l.shard.ID() {
+			l.peers[to].Wake()
+		}
+	}
+	for _, b := range l.shard.DrainReplies() {
+		any = true
+		l.hooks.Replies(b)
+		l.shard.Recycle(b)
+	}
+	if l.hooks.Egress != nil {
+		for _, b := range l.shard.DrainEgress() {
+			l.accounted -= b.Bytes() // The outflow accounts for it from here on.
+			l.hooks.Egress(b)
+		}
+	}
+	for _, f := range l.shard.Failures() {
+		l.hooks.Failed(f)
+	}
+	if complete {
+		l.accounted -= part.EgressBytes // Likewise.
+		l.hooks.Part(part)
+	}
+	if any {
+		l.reclaim()
+		l.gate.Notify()
+	}
+	if l.turns%publishEvery == 0 {
+		l.publish()
+	}
+	return any
+}
+
+// reclaim takes back the batches that other shards have emptied.
+func (l *Loop) reclaim() {
+	for to, r := range l.out {
+		if to == l.shard.ID() {
+			continue
+		}
+		for b := r.Recycled(); b != nil; b = r.Recycled() {
+			l.shard.Recycle(b)
+		}
+	}
+}

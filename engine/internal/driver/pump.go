@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/mailbox"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// Pump carries the events of one source to the shards: it takes credit, reads, routes, stamps, and at
+// each announcement cuts, noting where the source stands. All fields are owned by its goroutine unless
+// they say otherwise.
+type Pump struct {
+	name     string
+	source   connector.Source
+	route    RouteFunc
+	events   *connector.Events
+	gate     *mailbox.Gate
+	announce *Announcement
+	cut      func(Position)
+
+	loops    []*Loop
+	out      []*mailbox.Ring
+	open     []*envelope.Batch // By shard; nil when there is none.
+	full     []addressed       // In the order in which they filled.
+	position []byte            // Behind the last poll whose events have all been handed over.
+	batchMax int
+	groups   []uint16 // Key group to shard.
+	epoch    statefun.Epoch
+	quiet    atomic.Bool // Nothing more is read: the source ended or failed, or the engine closes.
+	handed   atomic.Int64
+	failed   func(error)
+}
+
+// addressed is a batch and the shard that it is for.
+type addressed struct {
+	to    int
+	batch *envelope.Batch
+}
+
+// RouteFunc tells where an event goes, by calling Post for each message that comes of it.
+type RouteFunc func(e connector.Event, p *Pump) error
+
+// Position is where a source stood at the end of an epoch.
+type Position struct {
+	Epoch    statefun.Epoch
+	Source   string
+	Position []byte
+}
+
+// PumpConfig is what a pump is made of.
+type PumpConfig struct {
+	Name     string
+	Source   connector.Source
+	Route    RouteFunc
+	Gate     *mailbox.Gate
+	Announce *Announcement
+	Cut      func(Position) // Must not wait.
+	Failed   func(error)    // The source or its router failed; nothing more is read.
+	BatchMax int
+	PollMax  int // Events in one poll.
+	Groups   []uint16
+	Shards   int
+}
+
+// NewPump makes a pump that is not connected yet.
+func NewPump(c PumpConfig) *Pump {
+	return &Pump{
+		name: c.Name, source: c.Source, route: c.Route, gate: c.Gate, announce: c.Announce, cut: c.Cut, failed: c.Failed,
+		events: connector.NewEvents(c.PollMax), batchMax: c.BatchMax, groups: c.Groups,
+		open: make([]*envelope.Batch, c.Shards), epoch: 1,
+	}
+}
+
+// Quiet reports whether nothing more is read from the source. Anyone may call it.
+func (p *Pump) Quiet() bool { return p.quiet.Load() }
+
+// Hush has the pump read nothing more. It goes on to cut: it is a sender until the engine stops (P6).
+// Anyone may call it; what is being read at the moment still goes in.
+func (p *Pump) Hush() { p.quiet.Store(true) }
+
+// Events returns how many events have been handed over. Anyone may call it.
+func (p *Pump) Events() int64 { return p.handed.Load() }
+
+// Run opens the source and pumps until ctx is done.
+func (p *Pump) Run(ctx context.Context) error {
+	if p.Quiet() {
+		p.turnUntil(ctx)
+		return nil
+	}
+	if err := p.source.Open(ctx, nil); err != nil {
+		p.fail(fmt.Errorf("open: %w", err))
+	}
+	p.turnUntil(ctx)
+	if err := p.source.Close(); err != nil {
+		return fmt.Errorf("source %s: close: %w", p.name, err)
+	}
+	return nil
+}
+
+func (p *Pump) turnUntil(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := p.announce.Context(ctx, p.epoch)
+		p.Turn(wait)
+		if p.Quiet() {
+			<-wait.Done()
+		}
+	}
+}
+
+// Turn does one round: cut if an epoch was announced, take credit, poll once, hand over. It waits, for
+// credit or for events, until ctx is done.
+func (p *Pump) Turn(ctx context.Context) {
+	if epoch := p.announce.Epoch(); epoch > p.epoch {
+		p.cutTo(epoch)
+	}
+	if p.Quiet() || p.gate.Wait(ctx) != nil { // P4: credit first, then the record.
+		return
+	}
+	p.events.Reset()
+	err := p.source.Poll(ctx, p.events)
+	if ctx.Err() != nil && !errors.Is(err, io.EOF) {
+		err = nil // Interrupted, for the cut.
+	}
+	for i := range p.events.Len() {
+		if bad := p.route(p.events.At(i), p); bad != nil {
+			// P8: a record is one unit. Nothing of this poll leaves, and the position stays before it.
+			p.discard()
+			p.fail(fmt.Errorf("event %d of this run: %w", p.Events()+int64(i)+1, bad))
+			return
+		}
+	}
+	p.flush()
+	p.handed.Add(int64(p.events.Len()))
+	p.position = append(p.position[:0], p.source.Position()...)
+	switch {
+	case errors.Is(err, io.EOF):
+		p.quiet.Store(true)
+	case err != nil:
+		p.fail(err)
+	}
+}
+
+// fail stops the ingress: nothing more is read, and the engine says so.
+func (p *Pump) fail(err error) {
+	p.quiet.Store(true)
+	p.failed(fmt.Errorf("source %s: %w", p.name, err))
+}
+
+// Post appends an envelope for an address; the router writes the payload into it, at once.
+func (p *Pump) Post(fn envelope.Function, input envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope) {
+	to := p.groups[statefun.KeyGroupOf(hash, len(p.groups))]
+	b := p.open[to]
+	if b == nil || len(b.Envelopes) >= p.batchMax {
+		if b != nil {
+			p.full = append(p.full, addressed{int(to), b})
+		}
+		b = p.take(int(to))
+		b.Epoch = p.epoch
+		p.open[to] = b
+	}
+	return b, b.Append(fn, input, hash, id)
+}
+
+func (p *Pump) flush() {
+	for _, f := range p.full {
+		p.push(f.to, f.batch)
+	}
+	p.full = p.full[:0]
+	for to, b := range p.open {
+		if b != nil {
+			p.push(to, b)
+			p.open[to] = nil
+		}
+	}
+}
+
+// discard forgets what has not been handed over. It happens once, when the pump fails.
+func (p *Pump) discard() {
+	p.full = p.full[:0]
+	clear(p.open)
+}
+
+func (p *Pump) push(to int, b *envelope.Batch) {
+	p.gate.Add(b.Bytes())
+	p.out[to].Push(b)
+	p.loops[to].Wake()
+}
+
+func (p *Pump) take(to int) *envelope.Batch {
+	if b := p.out[to].Recycled(); b != nil {
+		b.Reset()
+		return b
+	}
+	return envelope.New(p.batchMax)
+}
+
+// cutTo ends the pump's epoch at this record boundary: everything before it has been handed over, a
+// marker goes behind, and the source's position belongs to the epoch that ends.
+func (p *Pump) cutTo(epoch statefun.Epoch) {
+	p.epoch = epoch
+	for to := range p.out {
+		marker := p.take(to)
+		marker.Epoch = epoch
+		p.out[to].Push(marker)
+		p.loops[to].Wake()
+	}
+	p.cut(Position{Epoch: epoch - 1, Source: p.name, Position: append([]byte(nil), p.position...)})
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mailbox
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// Gate counts what is queued and gives ingress its credit. It is open while fewer bytes are queued than
+// the high-water mark and no ring lags; internal senders pass it by (I3).
+//
+// Bytes count from the moment a batch is pushed until it has been run and what it caused has been
+// pushed, so that they never dip in between. Messages that wait at an address count until they run.
+type Gate struct {
+	max int64
+
+	_       pad
+	queued  atomic.Int64
+	_       pad
+	peak    atomic.Int64
+	lagging atomic.Int64 // Rings whose consumer is more than a segment behind.
+
+	_       pad
+	waiting atomic.Int64 // Goroutines in Wait.
+	stalls  atomic.Int64
+	mu      sync.Mutex
+	opened  chan struct{} // Guarded by mu. Closed when the gate opens and somebody waits.
+}
+
+// NewGate returns a gate with a high-water mark of max bytes.
+func NewGate(max int64) *Gate { return &Gate{max: max, opened: make(chan struct{})} }
+
+// Add changes the number of queued bytes: once per turn of a shard, once per push of an outsider.
+func (g *Gate) Add(bytes int64) {
+	if bytes == 0 {
+		return
+	}
+	queued := g.queued.Add(bytes)
+	if bytes > 0 {
+		for peak := g.peak.Load(); queued > peak && !g.peak.CompareAndSwap(peak, queued); peak = g.peak.Load() {
+		}
+	}
+}
+
+// Open reports whether ingress has credit.
+func (g *Gate) Open() bool { return g.queued.Load() < g.max && g.lagging.Load() == 0 }
+
+// Wait waits until ingress has credit, or returns ctx's error.
+func (g *Gate) Wait(ctx context.Context) error {
+	if g.Open() {
+		return ctx.Err()
+	}
+	g.stalls.Add(1)
+	g.waiting.Add(1)
+	defer g.waiting.Add(-1)
+	for {
+		g.mu.Lock()
+		opened := g.opened
+		g.mu.Unlock()
+		if g.Open() {
+			return ctx.Err()
+		}
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Notify lets those who wait look again, if the gate is open. A shard calls it when it has taken
+// something; it costs a load when nobody waits.
+func (g *Gate) Notify() {
+	if g.waiting.Load() == 0 || !g.Open() {
+		return
+	}
+	g.mu.Lock()
+	close(g.opened)
+	g.opened = make(chan struct{})
+	g.mu.Unlock()
+}
+
+// Queued returns how many bytes are queued now, Peak the most there have ever been, Stalls how often
+// ingress has had to wait, Max the high-water mark.
+func (g *Gate) Queued() int64 { return g.queued.Load() }
+
+// Peak returns the most bytes that have ever been queued.
+func (g *Gate) Peak() int64 { return g.peak.Load() }
+
+// Stalls returns how often ingress has had to wait.
+func (g *Gate) Stalls() int64 { return g.stalls.Load() }
+
+// Max returns the high-water mark in bytes.
+func (g *Gate) Max() int64 { return g.max }

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mailbox
+
+import (
+	"sync/atomic"
+
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+)
+
+// Ring carries batches from one sender to one shard, and empty batches back. It is a queue with a
+// single producer and a single consumer that has no bound: a chain of segments of equal size, of which
+// two take turns while the consumer keeps up. So a ring and its overflow are one FIFO by construction
+// (P1), a push never waits, and a marker needs no slot (P4).
+//
+// A consumer that is more than one segment behind makes the ring lag, which closes the gate for
+// ingress until it has caught up.
+type Ring struct {
+	slots int
+	gate  *Gate
+
+	_ pad
+	// Owned by the producer.
+	tail      *segment
+	tailIndex int
+	// pushed counts the batches that the consumer may take: storing it publishes the slot and, before
+	// that, the link to a further segment. Written by the producer alone.
+	pushed atomic.Uint64
+
+	_ pad
+	// Owned by the consumer.
+	head      *segment
+	headIndex int
+	// popped counts the batches taken. Written by the consumer alone.
+	popped atomic.Uint64
+
+	_ pad
+	// lagging is raised by the producer and lowered by whoever finds that it no longer holds.
+	lagging atomic.Bool
+	// spare is a drained segment on its way back to the producer.
+	spare atomic.Pointer[segment]
+
+	returns returns
+}
+
+type segment struct {
+	slots []*envelope.Batch
+	next  *segment // Written by the producer before it publishes the first slot there.
+}
+
+type pad [64]byte
+
+// NewRing returns an empty ring whose segments have the given number of slots. The gate, which may be
+// nil, is told when the ring lags.
+func NewRing(slots int, gate *Gate) *Ring {
+	first := &segment{slots: make([]*envelope.Batch, slots)}
+	return &Ring{slots: slots, gate: gate, head: first, tail: first, returns: newReturns(slots)}
+}
+
+// Push hands a batch over. Only the producer calls it.
+func (r *Ring) Push(b *envelope.Batch) {
+	if r.tailIndex == r.slots {
+		next := r.spare.Swap(nil)
+		if next == nil {
+			next = &segment{slots: make([]*envelope.Batch, r.slots)}
+		}
+		r.tail.next = next
+		r.tail, r.tailIndex = next, 0
+	}
+	r.tail.slots[r.tailIndex] = b
+	r.tailIndex++
+	pushed := r.pushed.Load() + 1
+	r.pushed.Store(pushed)
+	if pushed-r.popped.Load() > uint64(r.slots) {
+		r.raise()
+	}
+}
+
+// Pop takes the oldest batch, or returns nil. Only the consumer calls it.
+func (r *Ring) Pop() *envelope.Batch {
+	popped := r.popped.Load()
+	if popped == r.pushed.Load() {
+		return nil
+	}
+	if r.headIndex == r.slots {
+		drained := r.head
+		r.head, r.headIndex = drained.next, 0
+		drained.next = nil
+		r.spare.Store(drained)
+	}
+	b := r.head.slots[r.headIndex]
+	r.head.slots[r.headIndex] = nil
+	r.headIndex++
+	r.popped.Store(popped + 1)
+	if r.lagging.Load() {
+		r.lower()
+	}
+	return b
+}
+
+// Empty reports whether there is nothing to take. Either side may ask.
+func (r *Ring) Empty() bool { return r.popped.Load() == r.pushed.Load() }
+
+// Len returns how many batches are waiting.
+func (r *Ring) Len() int { return int(r.pushed.Load() - r.popped.Load()) }
+
+// raise marks the ring as lagging. The consumer may have drained the ring between the producer's look
+// and the mark, and would never look again; so the producer looks again after marking. All loads
+// and stores are sequentially consistent: at least one of the two sees the other.
+func (r *Ring) raise() {
+	if r.gate != nil && r.lagging.CompareAndSwap(false, true) {
+		r.gate.lagging.Add(1)
+		r.lower()
+	}
+}
+
+func (r *Ring) lower() {
+	if r.Len() <= r.slots && r.lagging.CompareAndSwap(true, false) {
+		r.gate.lagging.Add(-1)
+	}
+}
+
+// Return gives an emptied batch back to the producer. Only the consumer calls it.
+func (r *Ring) Return(b *envelope.Batch) { r.returns.push(b) }
+
+// Recycled takes an emptied batch for reuse, or returns nil. Only the producer calls it.
+func (r *Ring) Recycled() *envelope.Batch { return r.returns.pop() }
+
+// returns is a bounded queue of empty batches on their way back. What does not fit is left to the
+// garbage collector, so that a burst does not keep its memory for ever.
+type returns struct {
+	slots []*envelope.Batch
+
+	_    pad
+	head atomic.Uint64 // Written by the producer of the ring, who takes.
+	_    pad
+	tail atomic.Uint64 // Written by the consumer of the ring, who gives.
+	_    pad
+}
+
+func newReturns(slots int) returns {
+	// One more than can be on the way in a ring that does not lag: two segments.
+	return returns{slots: make([]*envelope.Batch, 2*slots+1)}
+}
+
+func (q *returns) push(b *envelope.Batch) {
+	tail := q.tail.Load()
+	if tail-q.head.Load() == uint64(len(q.slots)) {
+		return
+	}
+	q.slots[tail%uint64(len(q.slots))] = b
+	q.tail.Store(tail + 1)
+}
+
+func (q *returns) pop() *envelope.Batch {
+	head := q.head.Load()
+	if head == q.tail.Load() {
+		return nil
+	}
+	slot := &q.slots[head%uint64(len(q.slots))]
+	b := *slot
+	*slot = nil
+	q.head.Store(head + 1)
+	return b
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"math"
+
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/timerwheel"
+)
+
+// A timer's payload says what it is for, in the upper bits, and for whom.
+const (
+	timerDelayed = uint64(iota) << 60 // A delayed message: its record in the store.
+	timerRetry                        // An address whose message failed: function<<32 | slot.
+	timerKind    = uint64(15) << 60
+)
+
+// staged is a delayed message or a cancellation that takes effect with its invocation.
+type staged struct {
+	due     clock.Instant
+	token   Token
+	message int  // Index in scratch; -1 for a cancellation.
+	undone  bool // Cancelled by the same invocation.
+}
+
+// pending is a delayed message that can be cancelled.
+type pending struct {
+	timer  timerwheel.Handle
+	record uint32
+}
+
+// PostAfter appends a delayed message from the running instance, like Post. delay is in milliseconds.
+// It stays with the sender's shard until it is due (P12).
+func (inv *Invocation) PostAfter(delay int64, fn envelope.Function, input envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope, Token) {
+	s := inv.shard
+	if delay < 0 {
+		inv.Fail(ErrBadDelay)
+		delay = 0
+	}
+	inv.countSend()
+	token := s.nextID
+	s.nextID++
+	due := s.now + clock.Instant(delay)
+	if due < s.now { // Some hundred million years from now.
+		due = math.MaxInt64
+	}
+	b := inv.scratch
+	inv.staged = append(inv.staged, staged{due: due, token: token, message: len(b.Envelopes)})
+	e := b.Append(fn, input, hash, id)
+	e.SetCaller(b.AppendCaller(inv.fn.number, inv.fn.table.ID(inv.Row)))
+	return b, e, token
+}
+
+// Cancel takes back a delayed message that an address with this id has sent. It reports whether there was
+// one that had not come due.
+func (inv *Invocation) Cancel(token Token) bool {
+	for i := range inv.staged {
+		if t := &inv.staged[i]; t.token == token {
+			if t.undone || t.message < 0 {
+				return false // Cancelled by this invocation already.
+			}
+			t.undone = true
+			return true
+		}
+	}
+	s := inv.shard
+	p, ok := s.tokens[token]
+	if !ok {
+		return false
+	}
+	e := s.stored.open(s.heap, p.record, &s.view)
+	if _, sender, _ := s.view.Caller(e); string(sender) != string(inv.fn.table.ID(inv.Row)) {
+		return false // Tokens belong to the sender's id, as in StateFun.
+	}
+	inv.staged = append(inv.staged, staged{token: token, message: -1})
+	return true
+}
+
+// applyStaged lets take effect what could not be undone.
+func (s *Shard) applyStaged() {
+	inv := s.inv
+	for i := range inv.staged {
+		t := &inv.staged[i]
+		switch {
+		case t.undone:
+		case t.message < 0:
+			s.cancel(t.token)
+		default:
+			record := s.stored.put(s.heap, inv.scratch, &inv.scratch.Envelopes[t.message])
+			s.stored.at(record).token = t.token
+			s.tokens[t.token] = pending{s.wheel.Add(int64(t.due), timerDelayed|uint64(record)), record}
+			s.delayed++
+		}
+	}
+	for _, ref := range inv.removed {
+		s.heap.Free(ref)
+	}
+	inv.reset()
+}
+
+func (s *Shard) cancel(token Token) {
+	p := s.tokens[token]
+	delete(s.tokens, token)
+	if _, ok := s.wheel.Cancel(p.timer); !ok {
+		invariant.Failf("shard %d: token %d without a timer", s.id, token)
+	}
+	s.stored.drop(s.heap, p.record)
+	s.delayed--
+}
+
+// Advance fires up to most timers that are due and reports whether there are more. Messages go out in
+// due order, and those due in the same millisecond in the order in which they were sent.
+func (s *Shard) Advance(now clock.Instant, most int) (more bool) {
+	s.setNow(now)
+	for ; most > 0; most-- {
+		_, payload, ok := s.wheel.Pop(int64(now))
+		if !ok {
+			return false
+		}
+		switch payload & timerKind {
+		case timerDelayed:
+			record := uint32(payload)
+			e := s.stored.open(s.heap, record, &s.view)
+			s.forward(&s.view, e)
+			delete(s.tokens, s.stored.at(record).token)
+			s.stored.drop(s.heap, record)
+			s.delayed--
+			s.Counts.Fired++
+		case timerRetry:
+			s.retry(payload &^ timerKind)
+		}
+	}
+	return true
+}

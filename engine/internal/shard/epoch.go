@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"github.com/millrace-io/millrace/engine/backend"
+	"github.com/millrace-io/millrace/engine/internal/checkpoint"
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/table"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// epochs is where the shard stands between two checkpoints. Whatever belongs to an epoch exists twice,
+// for the one that is open and the one that is closing (P5), and is told apart by the epoch's parity.
+//
+//	open e ──cut──► open e+1, closing e ──markers in, dirty encoded──► part of e ──► open e+1
+type epochs struct {
+	now     statefun.Epoch // The open one.
+	closing bool
+	markers int // Of the closing epoch: how many senders have crossed.
+
+	// The closing epoch's dirty instances are encoded function by function, in slot order.
+	fn, word int
+	drained  bool
+
+	changes [2][]byte // By parity.
+	key     []byte    // Scratch.
+	value   []byte
+}
+
+func (e *epochs) open() { e.now = 1 }
+
+// dirtyFlags[p] marks a row as dirty in an epoch of parity p.
+var dirtyFlags = [2]table.Flags{flagDirty0, flagDirty1}
+
+func (e *epochs) parity() int { return int(e.now & 1) }
+
+// Part is the shard's share of an epoch.
+type Part struct {
+	backend.Part
+	Epoch  statefun.Epoch
+	Now    clock.Instant     // The shard's high water (P37).
+	Egress []*envelope.Batch // Records in order; their envelopes carry the egress's number.
+
+	// EgressBytes is what Egress holds, as EgressBytes counted it.
+	EgressBytes int64
+}
+
+// Epoch returns the open epoch.
+func (s *Shard) Epoch() statefun.Epoch { return s.epoch.now }
+
+// receive takes note of a batch's epoch.
+func (s *Shard) receive(b *envelope.Batch) {
+	if b.Epoch == 0 {
+		return // From a door: it belongs to the epoch of the step that takes it (P18).
+	}
+	if b.Epoch > s.epoch.now {
+		s.Cut(b.Epoch) // I4: the effects of b must not enter the epoch that ends.
+	}
+	if b.Epoch+1 < s.epoch.now {
+		invariant.Failf("shard %d: batch of epoch %d in epoch %d", s.id, b.Epoch, s.epoch.now)
+	}
+	if len(b.Envelopes) == 0 {
+		s.epoch.markers++ // P2.
+	}
+}
+
+// Cut ends the open epoch at this batch boundary: what has been left in the outlets belongs to it, a
+// marker goes behind, and what is dirty now is frozen, without copying it. A shard that is in epoch
+// already ignores the announcement (P3).
+func (s *Shard) Cut(epoch statefun.Epoch) {
+	if epoch <= s.epoch.now {
+		return
+	}
+	if epoch != s.epoch.now+1 || s.epoch.closing {
+		invariant.Failf("shard %d: cut to epoch %d in epoch %d, closing %v", s.id, epoch, s.epoch.now, s.epoch.closing)
+	}
+	s.sealedBytes = s.EgressBytes()
+	s.sealed = append([]*envelope.Batch(nil), s.drain(s.egress())...) // The records leave for good.
+	s.epoch.now = epoch
+	s.epoch.closing, s.epoch.drained = true, false
+	s.epoch.markers, s.epoch.fn, s.epoch.word = 0, 0, 0
+	// P5: the epoch before the one that closes now is committed, so its bytes are free.
+	s.epoch.changes[s.epoch.parity()] = s.epoch.changes[s.epoch.parity()][:0]
+	for to := range len(s.outlets) - extraOutlets {
+		o := &s.outlets[to]
+		s.extend(o) // P2: a marker on every ring, the shard's own included.
+		o.open = nil
+	}
+}
+
+// Closing reports whether an epoch is closing: then the shard has work to do and must not sleep for
+// long (P7).
+func (s *Shard) Closing() bool { return s.epoch.closing && !s.epoch.drained }
+
+// EncodeFrozen encodes up to most of the closing epoch's dirty instances and reports whether there are
+// more. Called between batches, it makes the cost of a cut a few microseconds here and there.
+func (s *Shard) EncodeFrozen(most int) (more bool) {
+	if !s.Closing() {
+		return false
+	}
+	parity := s.epoch.parity() ^ 1
+	for ; s.epoch.fn < len(s.fns); s.epoch.fn, s.epoch.word = s.epoch.fn+1, 0 {
+		fn := s.fns[s.epoch.fn]
+		if !fn.dirty[parity].any {
+			continue
+		}
+		for {
+			slot, next, ok := fn.dirty[parity].takeFrom(s.epoch.word)
+			s.epoch.word = next
+			if !ok {
+				break
+			}
+			// What was written meanwhile has been encoded then, and what was removed is recorded.
+			if row := fn.table.Row(slot); row.Flags&dirtyFlags[parity] != 0 {
+				s.encode(fn, row, parity)
+			}
+			if most--; most == 0 {
+				return true
+			}
+		}
+	}
+	s.epoch.drained = true
+	return false
+}
+
+// Part returns the shard's share of the closing epoch once it is complete: every sender has crossed and
+// every frozen instance is encoded (P7). Its bytes are valid until the cut after the next.
+func (s *Shard) Part() (p Part, ok bool) {
+	if !s.epoch.closing || !s.epoch.drained || s.epoch.markers < s.senders {
+		return Part{}, false
+	}
+	s.epoch.closing = false
+	p = Part{
+		Part:   backend.Part{Shard: s.id, Changes: s.epoch.changes[s.epoch.parity()^1]},
+		Epoch:  s.epoch.now - 1,
+		Now:    s.now,
+		Egress: s.sealed, EgressBytes: s.sealedBytes,
+	}
+	s.sealed, s.sealedBytes = nil, 0
+	return p, true
+}
+
+// touch marks a row as dirty in the open epoch. It is the one way to a writable row (P13): what is
+// frozen is encoded first.
+func (s *Shard) touch(fn *Function, slot table.Slot, row *table.Row) {
+	parity := s.epoch.parity()
+	if row.Flags&dirtyFlags[parity] != 0 {
+		return
+	}
+	if row.Flags&dirtyFlags[parity^1] != 0 {
+		s.encode(fn, row, parity^1)
+	}
+	row.Flags |= dirtyFlags[parity]
+	fn.dirty[parity].set(slot)
+}
+
+// encode puts a row's state into the part of the closing epoch.
+func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
+	row.Flags &^= dirtyFlags[parity]
+	if row.Present == 0 {
+		return // Touched without effect, or waiting: nothing that was not there before.
+	}
+	row.Flags |= flagStored
+	ep := &s.epoch
+	ep.key = checkpoint.AppendStateKey(ep.key[:0], fn.number, fn.table.ID(row))
+	ep.value = ep.value[:0]
+	for number := range fn.Values {
+		if row.Present&(1<<number) != 0 {
+			ep.value = s.encodeValue(ep.value, number, &fn.Values[number], row)
+		}
+	}
+	group := statefun.KeyGroupOf(row.Hash, len(s.route))
+	ep.changes[parity] = backend.AppendPut(ep.changes[parity], group, ep.key, ep.value)
+	s.Counts.Encoded++
+}
+
+// release removes an instance that has neither state nor messages. Its removal is recorded by address
+// (P14), so its slot may serve another instance at once.
+func (s *Shard) release(fn *Function, slot table.Slot, row *table.Row) {
+	if row.Flags&flagStored != 0 {
+		parity := s.epoch.parity()
+		s.epoch.key = checkpoint.AppendStateKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
+		group := statefun.KeyGroupOf(row.Hash, len(s.route))
+		s.epoch.changes[parity] = backend.AppendDelete(s.epoch.changes[parity], group, s.epoch.key)
+	}
+	fn.table.Release(slot)
+}

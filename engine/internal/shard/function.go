@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"unsafe"
+
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/table"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// Function is a function type as one shard runs it.
+type Function struct {
+	Type statefun.FunctionType
+	// External marks a type whose addresses are callers outside: what is sent to them leaves.
+	External bool
+
+	Impl   unsafe.Pointer // Passed to every handler: the shard's own object that implements the function.
+	Inputs []Input        // By number.
+	// ByTypename finds the input for messages that come with a typename.
+	ByTypename map[string]envelope.Input
+	// Any takes messages whose typename has no input; nil refuses them.
+	Any func(impl unsafe.Pointer, inv *Invocation, typename string, value []byte) error
+
+	Values     []Value
+	StateBytes int
+	Retries    int // How often an invocation is tried again before its address is suspended.
+
+	number envelope.Function
+	table  *table.Table
+	dirty  [2]bitset // Slots that were changed, by the parity of the epoch.
+}
+
+// Input is one message that a function type accepts.
+type Input struct {
+	Typename string
+	// Memory runs a message given as the memory image of its Go type; nil when that type has pointers.
+	Memory func(impl unsafe.Pointer, inv *Invocation, payload unsafe.Pointer) error
+	// Wire runs a message given in its wire encoding.
+	Wire func(impl unsafe.Pointer, inv *Invocation, payload []byte) error
+}
+
+// Value is one state value of a function type and where it lies in the state area.
+type Value struct {
+	Name     string
+	Typename string
+	Offset   uintptr
+	// Encode appends the wire encoding of a value whose memory image lies at p. It is nil for a value
+	// that is kept encoded: then a Cell lies at Offset.
+	Encode func(dst []byte, p unsafe.Pointer) ([]byte, error)
+}
+
+// Cell is a state value that is kept in its wire encoding, in the shard's heap.
+type Cell struct {
+	ref table.Ref
+	len uint32
+	_   uint32
+}
+
+// CellBytes is the size of a Cell in the state area.
+const CellBytes = unsafe.Sizeof(Cell{})

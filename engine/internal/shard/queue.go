@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"errors"
+
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/table"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// queue holds the messages that wait at one address, because the first of them failed: order is kept
+// (I2), so the others wait behind it.
+//
+//	invoked ──fails──► retrying ──takes effect, none waits──► invoked
+//	                   │    ▲
+//	       too often   ▼    │ Resume
+//	                  suspended
+type queue struct {
+	head, tail uint32 // Records in the store, plus one.
+	attempts   int    // Of the message at the head.
+	suspended  bool
+}
+
+// Back-off between attempts, in milliseconds.
+const (
+	retryFirst = 50
+	retryMost  = 30_000
+	// retryRun is how many waiting messages run before others get their turn.
+	retryRun = 256
+)
+
+// Permanent is implemented by errors that another attempt cannot mend.
+type Permanent interface{ Permanent() bool }
+
+// fail undoes the running invocation, keeps its message as the first that waits at the address, and
+// decides when it is tried again.
+func (s *Shard) fail(b *envelope.Batch, e *envelope.Envelope, err error) {
+	inv := s.inv
+	s.rollback()
+	s.Counts.Failures++
+	p := place{inv.fn.number, inv.slot}
+	q := &queue{}
+	s.queues[p] = q
+	inv.Row.Flags |= flagQueued
+	s.enqueue(q, b, e)
+	s.attemptFailed(inv.fn, inv.Row, p, q, err)
+}
+
+func (s *Shard) attemptFailed(fn *Function, row *table.Row, p place, q *queue, err error) {
+	q.attempts++
+	var permanent Permanent
+	q.suspended = q.attempts > fn.Retries || errors.As(err, &permanent) && permanent.Permanent()
+	if q.suspended {
+		s.Counts.Suspended++
+	} else {
+		s.retryAfter(p, s.backOff(q.attempts))
+	}
+	s.failed = append(s.failed, Failure{
+		Address:   statefun.Address{Type: fn.Type, ID: string(fn.table.ID(row))},
+		Err:       err,
+		Attempt:   q.attempts,
+		Suspended: q.suspended,
+	})
+}
+
+// backOff doubles from retryFirst to retryMost, less up to half of it by chance: addresses that failed
+// together do not come back together.
+func (s *Shard) backOff(attempt int) int64 {
+	d := int64(retryMost)
+	if shift := attempt - 1; shift < 20 {
+		d = min(d, retryFirst<<shift)
+	}
+	return d - s.rand.Int64N(d/2+1)
+}
+
+func (s *Shard) retryAfter(p place, delay int64) {
+	s.wheel.Add(int64(s.now)+delay, timerRetry|uint64(p.fn)<<32|uint64(p.slot))
+}
+
+func (s *Shard) enqueue(q *queue, b *envelope.Batch, e *envelope.Envelope) {
+	record := s.stored.put(s.heap, b, e)
+	if q.head == 0 {
+		q.head = record + 1
+	} else {
+		s.stored.at(q.tail - 1).next = record + 1
+	}
+	q.tail = record + 1
+	s.waiting += s.stored.bytes(record)
+}
+
+// deliverQueued takes what arrives for an address at which messages wait, and what resumes one.
+func (s *Shard) deliverQueued(fn *Function, slot table.Slot, row *table.Row, b *envelope.Batch, e *envelope.Envelope) {
+	p := place{fn.number, slot}
+	q := s.queues[p]
+	switch {
+	case !e.IsResume():
+		s.enqueue(q, b, e)
+	case q == nil: // Nothing to resume.
+		if row.Present == 0 {
+			s.leave(fn, slot, row)
+		}
+	case q.suspended:
+		q.suspended, q.attempts = false, 0
+		s.Counts.Suspended--
+		s.retryAfter(p, 0)
+	}
+}
+
+// retry runs the messages that wait at an address, until one fails or none is left.
+func (s *Shard) retry(payload uint64) {
+	p := place{envelope.Function(payload >> 32), table.Slot(uint32(payload))}
+	q := s.queues[p]
+	if q == nil || q.suspended {
+		invariant.Failf("shard %d: retry of function %d, slot %d, where nothing waits", s.id, p.fn, p.slot)
+	}
+	fn := s.fns[p.fn]
+	row := fn.table.Row(p.slot)
+	for range retryRun {
+		if err := s.invokeQueued(fn, p.slot, row, q); err != nil {
+			s.rollback()
+			s.Counts.Failures++
+			s.attemptFailed(fn, row, p, q, err)
+			return
+		}
+		record := q.head - 1
+		q.attempts, q.head = 0, s.stored.at(record).next
+		s.waiting -= s.stored.bytes(record)
+		s.stored.drop(s.heap, record)
+		if q.head == 0 {
+			delete(s.queues, p)
+			row.Flags &^= flagQueued
+			s.releaseEmpties()
+			return
+		}
+	}
+	s.retryAfter(p, 0)
+}
+
+func (s *Shard) invokeQueued(fn *Function, slot table.Slot, row *table.Row, q *queue) (err error) {
+	defer func() { err = recovered(recover(), err) }()
+	e := s.stored.open(s.heap, q.head-1, &s.running)
+	return s.invoke(fn, slot, row, &s.running, e)
+}

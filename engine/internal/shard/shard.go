@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package shard is the heart of the engine: a state machine that owns a set of key groups and everything
+// about their addresses. A batch goes in ([Shard.Step]), batches come out ([Shard.Drain]).
+//
+// A shard is pure. There is no goroutine, channel, lock, clock, randomness or I/O here, and no order
+// that differs from run to run; whoever drives it (package driver, or a simulation) passes the time in
+// and carries the effects out. All fields are owned by the goroutine that drives the shard.
+package shard
+
+import (
+	"math/rand/v2"
+
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/table"
+	"github.com/millrace-io/millrace/engine/internal/timerwheel"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// Config is what a shard is made of.
+type Config struct {
+	ID     int
+	Shards int
+	// Route gives the shard of each key group. Shared by all shards, never written.
+	Route []uint16
+	// Functions are the function types by number, with what this shard needs of each.
+	Functions []*Function
+	// Senders is how many send batches to this shard: every shard, itself too, and every source.
+	Senders  int
+	BatchMax int // Envelopes in a batch.
+	Limits   Limits
+	Memory   func(bytes int) []byte // Zeroed, aligned to a cache line, never given back.
+	Rand     *rand.Rand             // Jitter of retries.
+	Now      clock.Instant
+}
+
+// Limits bound what one invocation may do; beyond them it fails and nothing of it takes effect.
+type Limits struct {
+	SendsMax        int // Messages, delayed ones and egress records of one invocation.
+	PayloadBytesMax int // Of one message, state value or egress record, encoded.
+}
+
+// Shard is the state machine. Make it with New.
+type Shard struct {
+	id       int
+	route    []uint16
+	fns      []*Function
+	senders  int
+	batchMax int
+	limits   Limits
+	rand     *rand.Rand
+
+	arena  *table.Arena
+	heap   *table.Heap
+	wheel  *timerwheel.Wheel
+	stored store             // Messages that wait: for their time, or at their address.
+	queues map[place]*queue  // Addresses at which messages wait. Looked up, never ranged over.
+	tokens map[Token]pending // Delayed messages. Looked up, never ranged over.
+	nextID Token
+
+	view    envelope.Batch // Shows a stored message,
+	running envelope.Batch // and the one that is being invoked.
+
+	now         clock.Instant
+	inv         *Invocation
+	undo        []byte // The running instance's state as it was.
+	outlets     []outlet
+	sealed      []*envelope.Batch // Egress records of the epoch that is closing,
+	sealedBytes int64             // and what they hold.
+	spare       []*envelope.Batch // Empty batches.
+	empties     []place           // Instances that were left without state by this step.
+	failed      []Failure
+	touched     uint64 // See run.
+
+	epoch   epochs
+	Counts  Counts
+	waiting int64 // Bytes of messages that wait at an address.
+	delayed int64 // Delayed messages that are pending.
+}
+
+// Outlets beyond those to the shards.
+const (
+	outletReplies = iota // To callers outside.
+	outletEgress
+	extraOutlets
+)
+
+// place is an instance: its function type and its slot there.
+type place struct {
+	fn   envelope.Function
+	slot table.Slot
+}
+
+// Token names a delayed message that can be cancelled. Tokens are never reused.
+type Token uint64
+
+// Counts are the shard's counters since its start.
+type Counts struct {
+	Batches     uint64
+	Invocations uint64 // Those that took effect.
+	Failures    uint64 // Those that left no trace.
+	Suspended   int64  // Addresses that are suspended now.
+	Encoded     uint64 // Instances encoded for a checkpoint.
+	Fired       uint64 // Delayed messages that came due.
+}
+
+// Failure is an invocation that left no trace.
+type Failure struct {
+	Address   statefun.Address
+	Err       error
+	Attempt   int
+	Suspended bool
+}
+
+// New makes a shard in which nothing has happened yet.
+func New(c Config) *Shard {
+	s := &Shard{
+		id:       c.ID,
+		route:    c.Route,
+		fns:      c.Functions,
+		senders:  c.Senders,
+		batchMax: c.BatchMax,
+		limits:   c.Limits,
+		rand:     c.Rand,
+		arena:    table.NewArena(c.Memory),
+		wheel:    timerwheel.New(int64(c.Now)),
+		queues:   make(map[place]*queue),
+		tokens:   make(map[Token]pending),
+		nextID:   Token(c.ID)<<48 + 1,
+		now:      c.Now,
+		outlets:  make([]outlet, c.Shards+extraOutlets),
+	}
+	s.heap = table.NewHeap(s.arena)
+	s.epoch.open()
+	undo := undoBytesMin
+	for number, fn := range s.fns {
+		fn.number = envelope.Function(number)
+		fn.table = table.New(s.arena, s.heap, fn.StateBytes)
+		undo = max(undo, fn.StateBytes)
+	}
+	s.undo = make([]byte, undo)
+	return s
+}
+
+// Bind gives the shard the object in which invocations happen. It is called once, before the first step.
+func (s *Shard) Bind(inv *Invocation) {
+	s.inv = inv
+	inv.shard = s
+	inv.scratch = envelope.New(1)
+}
+
+// ID returns the shard's number.
+func (s *Shard) ID() int { return s.id }
+
+// Instances returns how many instances the shard holds.
+func (s *Shard) Instances() (n int) {
+	for _, fn := range s.fns {
+		n += fn.table.Len()
+	}
+	return n
+}
+
+// Waiting returns the bytes of messages that wait at an address, Delayed how many wait for their time.
+func (s *Shard) Waiting() int64 { return s.waiting }
+
+// Delayed returns how many delayed messages are pending.
+func (s *Shard) Delayed() int64 { return s.delayed }
+
+// MemoryBytes returns how much memory instances, index and strings take.
+func (s *Shard) MemoryBytes() int64 { return s.arena.Bytes() }
+
+// Failures returns what failed since the last call. The slice is valid until the next step.
+func (s *Shard) Failures() []Failure {
+	f := s.failed
+	s.failed = s.failed[:0]
+	return f
+}
+
+// NextTimer returns a time at or before which nothing is due, for a driver that wants to sleep.
+func (s *Shard) NextTimer() (at clock.Instant, ok bool) {
+	due, ok := s.wheel.Next()
+	return clock.Instant(due), ok
+}
+
+// Recycle gives an empty batch back for reuse. What the shard keeps is bounded by what it once needed.
+func (s *Shard) Recycle(b *envelope.Batch) {
+	b.Reset()
+	s.spare = append(s.spare, b)
+}
+
+func (s *Shard) take() *envelope.Batch {
+	if n := len(s.spare) - 1; n >= 0 {
+		b := s.spare[n]
+		s.spare = s.spare[:n]
+		return b
+	}
+	return envelope.New(s.batchMax)
+}
+
+func (s *Shard) setNow(now clock.Instant) {
+	if now < s.now {
+		invariant.Failf("shard %d: time runs back from %d to %d", s.id, s.now, now)
+	}
+	s.now = now
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/table"
+)
+
+// Step runs one batch to its end. What is to happen outside is left in the outlets, for Drain. The batch
+// is the caller's again when Step returns.
+//
+//	marker, or newer epoch ──► cut ──┐
+//	same epoch, or no epoch ─────────┼──► find all instances ──► invoke in order
+//	older epoch: in flight ──────────┘
+func (s *Shard) Step(now clock.Instant, b *envelope.Batch) {
+	s.setNow(now)
+	s.receive(b)
+	s.Counts.Batches++
+	for i := 0; i < len(b.Envelopes); {
+		i = s.run(b, i)
+	}
+	s.releaseEmpties()
+}
+
+// groupMax is how many messages are looked up before the first of them runs: enough for the processor to
+// wait for all their cache lines at once, few enough for the lines to be still there.
+const groupMax = 32
+
+// run invokes for the envelopes from i on and returns where to go on: the end, or the envelope behind
+// one that panicked. So a panic costs a recovery, and its absence costs nothing per message.
+func (s *Shard) run(b *envelope.Batch, i int) (next int) {
+	defer func() {
+		if err := recovered(recover(), nil); err != nil {
+			s.fail(b, &b.Envelopes[i], err)
+			next = i + 1
+		}
+	}()
+	var slots [groupMax]table.Slot
+	var known [groupMax]bool
+	var touched uint64
+	for i < len(b.Envelopes) {
+		group := b.Envelopes[i:min(i+groupMax, len(b.Envelopes))]
+
+		// The loads of each pass are independent of each other, so their cache misses overlap: first
+		// those of the index, then those of the rows. Slots are numbers, which inserting does not move.
+		for j := range group {
+			e := &group[j]
+			touched += s.fns[e.Function].table.Touch(e.Hash)
+		}
+		for j := range group {
+			e := &group[j]
+			t := s.fns[e.Function].table
+			slots[j], known[j] = t.Candidate(e.Hash)
+			if known[j] {
+				touched += t.Row(slots[j]).Hash
+			}
+		}
+		s.touched += touched // So that the loads are not optimised away.
+
+		for j := range group {
+			s.deliver(b, &group[j], slots[j], known[j]) // I2: one at a time, in order of arrival.
+			i++
+		}
+	}
+	return i
+}
+
+// recovered turns what a handler panicked with into an error; a broken invariant is none of its doing.
+func recovered(p any, err error) error {
+	if p == nil {
+		return err
+	}
+	if broken, ok := p.(invariant.Broken); ok {
+		panic(broken)
+	}
+	return fmt.Errorf("panic: %v", p)
+}
+
+// deliver runs one message at its instance, or lets it wait behind those that wait there already.
+func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, slot table.Slot, known bool) {
+	fn := s.fns[e.Function]
+	row := s.resolve(fn, b, e, &slot, known)
+	if row.Flags&(flagQueued) != 0 || e.IsResume() {
+		s.deliverQueued(fn, slot, row, b, e)
+		return
+	}
+	if err := s.invoke(fn, slot, row, b, e); err != nil {
+		s.fail(b, e, err)
+	}
+}
+
+// resolve finds the instance of a message, or makes it.
+func (s *Shard) resolve(fn *Function, b *envelope.Batch, e *envelope.Envelope, slot *table.Slot, known bool) *table.Row {
+	key := table.Key{Hash: e.Hash, ID: b.ID(e)}
+	key.Lo, key.Hi, key.Inline = e.InlineID()
+	if known {
+		if row := fn.table.Row(*slot); fn.table.Is(row, &key) {
+			return row
+		}
+	}
+	var ok bool
+	if *slot, ok = fn.table.Find(&key); !ok {
+		*slot = fn.table.Insert(&key)
+	}
+	return fn.table.Row(*slot)
+}
+
+// releaseEmpties removes the instances that this step has left without state and without messages.
+func (s *Shard) releaseEmpties() {
+	for _, p := range s.empties {
+		fn := s.fns[p.fn]
+		row := fn.table.Row(p.slot)
+		row.Flags &^= flagLeaving
+		if row.Present == 0 && row.Flags&flagQueued == 0 {
+			s.release(fn, p.slot, row)
+		}
+	}
+	s.empties = s.empties[:0]
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timerwheel
+
+import (
+	"encoding/binary"
+	"testing"
+)
+
+// FuzzWheel reads calls from data, nine bytes each: which call, and a number. Wheel and model must
+// agree on all of them.
+func FuzzWheel(f *testing.F) {
+	call := func(data []byte, op byte, n uint64) []byte {
+		return binary.LittleEndian.AppendUint64(append(data, op), n)
+	}
+	var ties, cascade, late []byte
+	for range 3 * blockLen {
+		ties = call(ties, 0, 100)
+		cascade = call(cascade, 0, day)
+		late = call(late, 1, minute)
+	}
+	f.Add(call(ties, 6, 100))
+	f.Add(call(call(call(cascade, 4, day-300), 0, 300), 6, 300))
+	f.Add(call(call(call(cascade, 2, 5), 5, day+1), 2, 6))
+	f.Add(call(call(call(late, 2, 7), 3, 0), 6, 0))
+	f.Add([]byte{})
+
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p := newPair(t, today)
+		for calls := 0; len(data) >= 9 && calls < 2000; calls++ {
+			n := binary.LittleEndian.Uint64(data[1:])
+			delay := int64(n >> 1)
+			switch data[0] % 7 {
+			case 0:
+				p.add(later(p.m.now, delay))
+			case 1:
+				p.add(p.m.now - delay%year)
+			case 2:
+				if len(p.handles) > 0 {
+					p.cancel(n % uint64(len(p.handles)))
+				}
+			case 3:
+				p.pop(p.m.now)
+			case 4:
+				p.pop(later(p.m.now, delay))
+			case 5:
+				p.advance(later(p.m.now, delay), int(n%100))
+			case 6:
+				for now := later(p.m.now, delay); p.pop(now); {
+				}
+				p.check()
+			}
+			data = data[9:]
+		}
+		p.check()
+	})
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+)
+
+// Module is a bundle of functions, ingresses, routers and egresses. An application is made of one or more
+// modules, which need not know each other.
+type Module struct {
+	Name string
+	// Bind says what the module brings. Its error, and all that was bound wrongly, are returned by Open.
+	Bind func(b *Binder) error
+}
+
+// Binder collects what the modules of one application bring.
+type Binder struct {
+	module    string
+	functions []*function
+	required  []required
+	ingresses map[string]*ingress
+	egresses  map[string]*egress
+	sources   []source
+	doors     []connector.Door
+	errs      []error
+}
+
+type required struct {
+	module string
+	typ    FunctionType
+}
+
+func newBinder() *Binder {
+	return &Binder{ingresses: map[string]*ingress{}, egresses: map[string]*egress{}}
+}
+
+func (b *Binder) errorf(format string, args ...any) {
+	b.errs = append(b.errs, fmt.Errorf("module %s: %w", b.module, fmt.Errorf(format, args...)))
+}
+
+// Require has Open fail unless some module provides the functions. For what a module sends to and does not
+// bring itself.
+func (b *Binder) Require(functions ...AnyFunction) {
+	for _, f := range functions {
+		b.required = append(b.required, required{b.module, f.declared().typ})
+	}
+}
+
+// Door has the engine open a door, such as an HTTP server, when it runs.
+func (b *Binder) Door(d connector.Door) { b.doors = append(b.doors, d) }
+
+// FunctionOption sets how a function is run.
+type FunctionOption func(*function)
+
+// Retries sets how often a failed invocation is tried again, with back-off, before its address is
+// suspended: its messages are kept, and go on after Engine.Resume. The default is 5.
+func Retries(n int) FunctionOption { return func(f *function) { f.retries = n } }
+
+const defaultRetries = 5
+
+// Bind has the module provide the function f. The engine calls provide once for each shard: the object that
+// it returns belongs to that shard's goroutine, so that caches and scratch buffers in it need no lock. It
+// is not an instance: what belongs to an id is kept in a [Value].
+func Bind[I any](b *Binder, f Function[I], provide func(s *Schema) I, options ...FunctionOption) {
+	fn := &function{
+		typ:        f.d.typ,
+		module:     b.module,
+		inputs:     f.d.inputs,
+		byTypename: make(map[string]envelope.Input, len(f.d.inputs)),
+		any:        f.d.any,
+		retries:    defaultRetries,
+		provide: func(s *Schema) unsafe.Pointer {
+			impl := new(I)
+			*impl = provide(s)
+			return unsafe.Pointer(impl)
+		},
+	}
+	for _, o := range options {
+		o(fn)
+	}
+	if fn.retries < 0 {
+		b.errorf("%s: %d retries: the number must not be negative", fn.typ, fn.retries)
+	}
+	for i, in := range fn.inputs {
+		if _, twice := fn.byTypename[in.typename]; twice {
+			b.errorf("%s: two inputs have the typename %s: they could not be told apart", fn.typ, in.typename)
+		}
+		fn.byTypename[in.typename] = envelope.Input(i)
+	}
+	// Methods cannot be seen in method expressions, so they are counted: one contract method, one input.
+	methods, used := f.d.contract.NumMethod(), len(fn.inputs)
+	if fn.any != nil {
+		used++
+	}
+	if used < methods {
+		b.errorf("%s: the contract %v has %d methods, but only %d inputs are declared: use Accept, Answer or AcceptAny for each", fn.typ, f.d.contract, methods, used)
+	}
+	b.functions = append(b.functions, fn)
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/millrace-io/millrace/engine/internal/checkpoint"
+	"github.com/millrace-io/millrace/engine/internal/shard"
+)
+
+// Schema collects what a function type keeps. It is passed to the function that makes the implementation,
+// and is of no use afterwards.
+type Schema struct {
+	fn     FunctionType
+	values []shard.Value
+	bytes  uintptr
+	errs   []error
+}
+
+// FunctionType returns the function type that is being made.
+func (s *Schema) FunctionType() FunctionType { return s.fn }
+
+// Value is one value of an instance's state. It is a name and a place, the same for all instances: keep
+// it in the object that implements the function.
+type Value[T any] struct {
+	offset uintptr
+	bit    uint32
+	coded  *Type[T] // nil: kept as it lies in memory.
+}
+
+// inlineMax is the largest value that is kept in the instance's row as it lies in memory. Beyond it, an
+// instance without the value would pay too much for its place.
+const inlineMax = 256
+
+// NewValue declares a state value. Values of a fixed size (numbers, Bool, Flat types) of up to 256 bytes
+// are kept as they lie in memory; all others are kept encoded, so that each Get decodes and each Set
+// encodes, and nothing that can be changed is shared between invocations.
+func NewValue[T any](s *Schema, name string, t Type[T]) Value[T] {
+	var zero T
+	v := Value[T]{bit: 1 << len(s.values)}
+	size := unsafe.Sizeof(zero)
+	declared := shard.Value{Name: name, Typename: t.Typename()}
+	if t.IsFixed() && size <= inlineMax {
+		declared.Encode = func(dst []byte, p unsafe.Pointer) ([]byte, error) { return t.Append(dst, *(*T)(p)) }
+	} else {
+		v.coded = &t
+		size = shard.CellBytes
+	}
+	const align = 8
+	v.offset = (s.bytes + align - 1) &^ (align - 1)
+	declared.Offset = v.offset
+	s.bytes = v.offset + size
+
+	switch {
+	case name == "":
+		s.errs = append(s.errs, fmt.Errorf("%s: a state value has no name", s.fn))
+	case t.IsZero():
+		s.errs = append(s.errs, fmt.Errorf("%s: state value %q has a Type that was never made", s.fn, name))
+	case len(s.values) == checkpoint.ValuesMax:
+		s.errs = append(s.errs, fmt.Errorf("%s: state value %q is one too many: at most %d are possible", s.fn, name, checkpoint.ValuesMax))
+	}
+	for _, other := range s.values {
+		if other.Name == name {
+			s.errs = append(s.errs, fmt.Errorf("%s: two state values are named %q", s.fn, name))
+		}
+	}
+	s.values = append(s.values, declared)
+	return v
+}
+
+// Get returns the value, or the zero T when there is none.
+func (v Value[T]) Get(ctx *Context) T {
+	if v.coded != nil {
+		t, _ := v.decode(ctx)
+		return t
+	}
+	return *(*T)(v.at(ctx)) // What is absent is kept zero.
+}
+
+// Lookup returns the value and whether there is one: a zero that was set is.
+func (v Value[T]) Lookup(ctx *Context) (T, bool) {
+	if v.coded != nil {
+		return v.decode(ctx)
+	}
+	return *(*T)(v.at(ctx)), ctx.inv.Row.Present&v.bit != 0
+}
+
+// Set sets the value.
+func (v Value[T]) Set(ctx *Context, t T) {
+	ctx.inv.Touch()
+	if v.coded != nil {
+		v.encode(ctx, t)
+		return
+	}
+	*(*T)(v.at(ctx)) = t
+	ctx.inv.Row.Present |= v.bit
+}
+
+// Edit returns the value for change in place, until the handler returns. The value is present from then
+// on: it starts as the zero T when there was none.
+func (v Value[T]) Edit(ctx *Context) *T {
+	ctx.inv.Touch()
+	if v.coded != nil {
+		return v.edit(ctx)
+	}
+	ctx.inv.Row.Present |= v.bit
+	return (*T)(v.at(ctx))
+}
+
+// Clear removes the value.
+func (v Value[T]) Clear(ctx *Context) {
+	ctx.inv.Touch()
+	if v.coded != nil {
+		ctx.inv.DropEdit(v.offset)
+		ctx.inv.SetBytes((*shard.Cell)(v.at(ctx)), nil)
+	} else {
+		var zero T
+		*(*T)(v.at(ctx)) = zero
+	}
+	ctx.inv.Row.Present &^= v.bit
+}
+
+func (v Value[T]) at(ctx *Context) unsafe.Pointer { return unsafe.Add(ctx.inv.State, v.offset) }
+
+func (v Value[T]) decode(ctx *Context) (t T, ok bool) {
+	if e := ctx.inv.Edited(v.offset); e != nil {
+		return *e.(*T), true
+	}
+	if ctx.inv.Row.Present&v.bit == 0 {
+		return t, false
+	}
+	t, err := v.coded.Decode(ctx.inv.Bytes((*shard.Cell)(v.at(ctx))))
+	if err != nil {
+		ctx.inv.Fail(fmt.Errorf("state: %w", err))
+	}
+	return t, true
+}
+
+func (v Value[T]) encode(ctx *Context, t T) {
+	ctx.inv.DropEdit(v.offset)
+	v.store(ctx, t)
+}
+
+func (v Value[T]) store(ctx *Context, t T) {
+	b, err := v.coded.Append(ctx.buf[:0], t)
+	if err != nil {
+		ctx.inv.Fail(fmt.Errorf("state: %w", err))
+		return
+	}
+	ctx.buf = b
+	ctx.inv.SetBytes((*shard.Cell)(v.at(ctx)), b)
+	ctx.inv.Row.Present |= v.bit
+}
+
+// edit decodes the value once and has it encoded when the handler returns.
+func (v Value[T]) edit(ctx *Context) *T {
+	if e := ctx.inv.Edited(v.offset); e != nil {
+		return e.(*T)
+	}
+	t, _ := v.decode(ctx)
+	p := &t
+	ctx.inv.AddEdit(shard.Edit{Offset: v.offset, Value: p, Flush: func() { v.store(ctx, *p) }})
+	return p
+}
