@@ -4,7 +4,6 @@ package mailbox
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 )
 
@@ -25,12 +24,12 @@ type Gate struct {
 	_       pad
 	waiting atomic.Int64 // Goroutines in Wait.
 	stalls  atomic.Int64
-	mu      sync.Mutex
-	opened  chan struct{} // Guarded by mu. Closed when the gate opens and somebody waits.
+	// token wakes one of those who wait, who passes it on. One is enough, and costs no allocation.
+	token chan struct{}
 }
 
 // NewGate returns a gate with a high-water mark of max bytes.
-func NewGate(max int64) *Gate { return &Gate{max: max, opened: make(chan struct{})} }
+func NewGate(max int64) *Gate { return &Gate{max: max, token: make(chan struct{}, 1)} }
 
 // Add changes the number of queued bytes: once per turn of a shard, once per push of an outsider.
 func (g *Gate) Add(bytes int64) {
@@ -47,6 +46,12 @@ func (g *Gate) Add(bytes int64) {
 // Open reports whether ingress has credit.
 func (g *Gate) Open() bool { return g.queued.Load() < g.max && g.lagging.Load() == 0 }
 
+// reopened is Open for those who have found the gate closed: they wait until there is room for a while,
+// instead of being woken for every batch that is taken.
+func (g *Gate) reopened() bool {
+	return g.queued.Load() < g.max-g.max/4 && g.lagging.Load() == 0
+}
+
 // Wait waits until ingress has credit, or returns ctx's error.
 func (g *Gate) Wait(ctx context.Context) error {
 	if g.Open() {
@@ -55,35 +60,35 @@ func (g *Gate) Wait(ctx context.Context) error {
 	g.stalls.Add(1)
 	g.waiting.Add(1)
 	defer g.waiting.Add(-1)
-	for {
-		g.mu.Lock()
-		opened := g.opened
-		g.mu.Unlock()
-		if g.Open() {
-			return ctx.Err()
-		}
+	for !g.reopened() { // Looks after it has been counted as waiting, so that Notify cannot miss it.
 		select {
-		case <-opened:
+		case <-g.token:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-}
-
-// Notify lets those who wait look again, if the gate is open. A shard calls it when it has taken
-// something; it costs a load when nobody waits.
-func (g *Gate) Notify() {
-	if g.waiting.Load() == 0 || !g.Open() {
-		return
+	if g.waiting.Load() > 1 {
+		g.wake()
 	}
-	g.mu.Lock()
-	close(g.opened)
-	g.opened = make(chan struct{})
-	g.mu.Unlock()
+	return ctx.Err()
 }
 
-// Queued returns how many bytes are queued now, Peak the most there have ever been, Stalls how often
-// ingress has had to wait, Max the high-water mark.
+// Notify lets those who wait look again, if there is room. A shard calls it when it has taken something;
+// it costs a load when nobody waits.
+func (g *Gate) Notify() {
+	if g.waiting.Load() != 0 && g.reopened() {
+		g.wake()
+	}
+}
+
+func (g *Gate) wake() {
+	select {
+	case g.token <- struct{}{}:
+	default: // Somebody is being woken already.
+	}
+}
+
+// Queued returns how many bytes are queued.
 func (g *Gate) Queued() int64 { return g.queued.Load() }
 
 // Peak returns the most bytes that have ever been queued.

@@ -114,8 +114,9 @@ func (r *Ring) raise() {
 	}
 }
 
+// lower ends the lag once half a segment is left, so that the gate does not flap.
 func (r *Ring) lower() {
-	if r.Len() <= r.slots && r.lagging.CompareAndSwap(true, false) {
+	if r.Len() <= r.slots/2 && r.lagging.CompareAndSwap(true, false) {
 		r.gate.lagging.Add(-1)
 	}
 }

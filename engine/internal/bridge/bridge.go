@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bridge lets the test kits below the engine put an application together without giving it
+// goroutines. What it passes on is not public: package engine fills it in.
+package bridge
+
+import (
+	"context"
+
+	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/driver"
+	"github.com/millrace-io/millrace/engine/internal/mailbox"
+	"github.com/millrace-io/millrace/engine/internal/memory"
+)
+
+// Application is one that has been put together and does not run: whoever holds it calls the Turns.
+type Application struct {
+	Loops  []*driver.Loop
+	Pumps  []*driver.Pump
+	Drains []*driver.Drain
+	Epochs *driver.Epochs
+	Gate   *mailbox.Gate
+	Entry  connector.Entry
+	Memory *memory.Pages
+	// Moving is how many bytes are on their way, and do not merely wait.
+	Moving func() int64
+	// Engine is the *engine.Engine, for calls that do not wait.
+	Engine any
+}
+
+// Assemble puts an application together: config is an engine.Config, modules a []engine.Module. failed is
+// called when an ingress stops.
+var Assemble func(ctx context.Context, config any, clk clock.Clock, modules any, failed func(error)) (*Application, error)

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// Stats are an engine's counters. Those of shards are at most a few turns old while a shard is busy, and
+// exact while it is idle. Reading them costs the shards nothing.
+type Stats struct {
+	Shards []ShardStats
+
+	QueuedBytes     int64 // On their way or waiting, now.
+	QueuedBytesPeak int64 // The most there have ever been.
+	QueuedBytesMax  int64 // The high-water mark.
+	IngressStalls   int64 // How often a source or a caller has had to wait for credit.
+	Events          int64 // Handed over by sources.
+	RepliesDropped  int64 // Answers that nobody waited for.
+
+	EpochsCommitted int64
+	BytesCommitted  int64
+	Egress          []EgressStats
+}
+
+// ShardStats are the counters of one shard.
+type ShardStats struct {
+	Invocations int64 // Those that took effect.
+	Failures    int64 // Those that left no trace.
+	Batches     int64
+	Instances   int64 // In memory now.
+	Suspended   int64 // Addresses that wait to be resumed.
+	Delayed     int64 // Delayed messages that are pending.
+	Fired       int64 // Delayed messages that came due.
+	Encoded     int64 // Instances encoded for checkpoints.
+	MemoryBytes int64 // Of instances, index and strings.
+	Turns       int64
+	Parks       int64 // How often the shard has slept.
+	Epoch       uint64
+	// MaxStop is the longest that a cut or a slice of encoding has kept the shard from messages.
+	MaxStop time.Duration
+}
+
+// EgressStats are the counters of one egress.
+type EgressStats struct {
+	Egress    string
+	Delivered int64
+	Dropped   int64 // Records that the sink refused for good.
+}
+
+// Invocations returns the invocations that took effect, of all shards.
+func (s Stats) Invocations() (n int64) {
+	for _, shard := range s.Shards {
+		n += shard.Invocations
+	}
+	return n
+}
+
+// Stats returns the engine's counters.
+func (e *Engine) Stats() Stats {
+	s := Stats{
+		QueuedBytes: e.gate.Queued(), QueuedBytesPeak: e.gate.Peak(), QueuedBytesMax: e.gate.Max(),
+		IngressStalls: e.gate.Stalls(), RepliesDropped: e.calls.dropped.Load(),
+	}
+	s.EpochsCommitted, s.BytesCommitted = e.epochs.Committed()
+	for _, l := range e.loops {
+		c := l.Stats()
+		s.Shards = append(s.Shards, ShardStats{
+			Invocations: c.Invocations, Failures: c.Failures, Batches: c.Batches, Instances: c.Instances,
+			Suspended: c.Suspended, Delayed: c.Delayed, Fired: c.Fired, Encoded: c.Encoded,
+			MemoryBytes: c.MemoryBytes, Turns: c.Turns, Parks: c.Parks, Epoch: uint64(c.Epoch), MaxStop: c.MaxStop,
+		})
+	}
+	for _, p := range e.pumps {
+		s.Events += p.Events()
+	}
+	for _, d := range e.drains {
+		delivered, lost := d.Counts()
+		s.Egress = append(s.Egress, EgressStats{Egress: d.Egress(), Delivered: delivered, Dropped: lost})
+	}
+	return s
+}
