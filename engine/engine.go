@@ -26,6 +26,7 @@ type Engine struct {
 	drained sync.WaitGroup // The drains' goroutines.
 	workers *errgroup.Group
 
+	ready    chan struct{}
 	running  atomic.Bool
 	closing  atomic.Bool
 	close    sync.Once
@@ -55,7 +56,7 @@ func Open(ctx context.Context, c Config, modules ...Module) (*Engine, error) {
 		cancel()
 		return nil, err
 	}
-	e := &Engine{wiring: w, ctx: life, cancel: cancel, closed: make(chan struct{}), fault: make(chan struct{})}
+	e := &Engine{wiring: w, ctx: life, cancel: cancel, ready: make(chan struct{}), closed: make(chan struct{}), fault: make(chan struct{})}
 	w.failed = e.fail
 	for i, d := range e.drains {
 		if err := d.Open(ctx); err != nil {
@@ -128,6 +129,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, p := range e.pumps {
 		e.workers.Go(func() error { return p.Run(e.ctx) })
 	}
+	close(e.ready)
 	var ended <-chan struct{}
 	if len(e.doors) == 0 && len(e.pumps) > 0 {
 		ended = e.whenIdle(ctx)
@@ -143,6 +145,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Ready returns a channel that is closed once Run has opened every door.
+func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // whenIdle returns a channel that is closed once every source has ended and nothing moves.
 func (e *Engine) whenIdle(ctx context.Context) <-chan struct{} {

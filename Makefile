@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Needs Go, git, make and a POSIX shell. Only `make race` needs a C compiler as well.
+# What is built and tested is found in the tree, so a new module or command needs no line here.
+
+export CGO_ENABLED := 0
+
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
+
+# Commands live in loadgen and in the folders of tools. Each is built as its own module alone, so that
+# nobody waits for the dependencies of another one.
+COMMANDS := $(patsubst %/main.go,%,$(wildcard loadgen/main.go tools/*/main.go))
+
+FUZZTIME ?= 20s
+SEEDS    ?= 200
+BENCH    ?= .
+COUNT    ?= 10
+WORKLOAD ?= counter
+
+.PHONY: help build demo test lint race fuzz bench bench-peers sim profile clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## build        the commands, static, into bin/
+build:
+	@mkdir -p bin
+	@for dir in $(COMMANDS); do \
+		echo "bin/$${dir##*/}"; \
+		GOWORK=off go -C $$dir build -trimpath -o $(CURDIR)/bin/ . || exit 1; \
+	done
+
+## demo         run examples/greeter and watch it greet; KEEP=1 leaves it up for curl
+demo:
+	@mkdir -p bin
+	@GOWORK=off go -C examples build -o $(CURDIR)/bin/ ./greeter
+	@bin/greeter -demo $(if $(KEEP),-keep)
+
+# Not cached: tools/archcheck and tools/release look at the whole tree, and the test cache only at the
+# module that a test is in.
+## test         the tests of all modules
+test:
+	go test -count=1 work
+
+## lint         vet, staticcheck, gofumpt
+lint:
+	go vet work
+	$(STATICCHECK) work
+	@unformatted=$$($(GOFUMPT) -l .) || exit 1; \
+	test -z "$$unformatted" || { echo "not formatted, run gofumpt -w:"; echo "$$unformatted"; exit 1; }
+
+# A package is concurrent when it, or its tests, starts goroutines, shares memory, or opens an engine.
+## race         the tests of the concurrent packages under the race detector; needs a C compiler
+race:
+	@cc=$$(go env CC); command -v $${cc%% *} >/dev/null || \
+		{ echo "make race: no C compiler ($$cc); the race detector needs one: install gcc or set CC" >&2; exit 1; }
+	CGO_ENABLED=1 go test -count=1 -race $$(grep -rlE --include='*.go' --exclude-dir=testdata \
+		'^[[:space:]]+go [a-zA-Z_]|"(sync|sync/atomic|.*/xsync/.*|.*/x/sync/.*|.*/millrace/engine)"$$' . | \
+		sed 's|/[^/]*$$||' | sort -u)
+
+## fuzz         every fuzz target for FUZZTIME (20s)
+fuzz:
+	@grep -roE --include='*_test.go' --exclude-dir=testdata '^func Fuzz[A-Za-z0-9_]+' . | \
+	sed 's|/[^/]*:func | |' | sort | while read -r dir name; do \
+		echo "$$dir $$name"; \
+		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) $$dir || exit 1; \
+	done
+
+## bench        the benchmarks, as benchstat reads them; BENCH=regexp COUNT=10
+bench:
+	@go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) work
+
+## bench-peers  Millrace beside plain Go and other systems, interleaved
+bench-peers:
+	go run ./benchmarks/cmd/peers
+
+## sim          simulate SEEDS=n (200) runs of a whole engine, or the one run of SEED=s
+sim:
+	@mkdir -p bin
+	@go test -count=1 -v -run='^TestSeeds$$' ./engine/enginetest/sim \
+		-args -seeds=$(SEEDS) $(if $(SEED),-seed=$(SEED)) >bin/sim.log 2>&1; status=$$?; \
+	test $$status = 0 || grep -v '^sim: ' bin/sim.log; \
+	grep '^sim: ' bin/sim.log || { echo "sim: 0 passed, 1 failed"; status=1; }; \
+	exit $$status
+
+## profile      where the time and the memory of WORKLOAD=w (counter) go
+profile: build
+	bin/loadgen engine --workload $(WORKLOAD) --keys 1000000 --messages 20000000 \
+		--cpuprofile bin/$(WORKLOAD).cpu.prof --memprofile bin/$(WORKLOAD).mem.prof
+	go tool pprof -top -nodecount=30 bin/loadgen bin/$(WORKLOAD).cpu.prof
+	go tool pprof -top -nodecount=15 -sample_index=alloc_space bin/loadgen bin/$(WORKLOAD).mem.prof
+
+## clean        remove bin/
+clean:
+	rm -rf bin
