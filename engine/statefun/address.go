@@ -66,7 +66,7 @@ func (a Address) String() string { return a.Type.String() + "/" + a.ID }
 
 // Validate reports why a is not an address, or nil.
 func (a Address) Validate() error {
-	if _, _, err := splitName(a.Type.String()); err != nil {
+	if err := validateName(a.Type.Namespace, a.Type.Name); err != nil {
 		return fmt.Errorf("address %q: %w", clip(a.String()), err)
 	}
 	if err := ValidateID(a.ID); err != nil {
@@ -97,27 +97,38 @@ func ValidateTypename(s string) error {
 
 func splitName(s string) (namespace, name string, err error) {
 	i := strings.LastIndexByte(s, '/')
-	switch {
-	case i < 0:
+	if i < 0 {
 		return "", "", fmt.Errorf("%w: want <namespace>/<name>", ErrMalformed)
-	case i == 0:
-		return "", "", fmt.Errorf("%w: empty namespace", ErrMalformed)
-	case i == len(s)-1:
-		return "", "", fmt.Errorf("%w: empty name", ErrMalformed)
 	}
 	namespace, name = s[:i], s[i+1:]
-	if len(namespace) > NameBytesMax || len(name) > NameBytesMax {
-		return "", "", fmt.Errorf("%w: namespace and name may have at most %d bytes each", ErrMalformed, NameBytesMax)
-	}
-	if !utf8.ValidString(s) {
-		return "", "", fmt.Errorf("%w: not valid UTF-8", ErrMalformed)
-	}
-	for _, r := range s {
-		if r <= ' ' || r == 0x7f {
-			return "", "", fmt.Errorf("%w: control characters and spaces are not allowed", ErrMalformed)
-		}
+	if err := validateName(namespace, name); err != nil {
+		return "", "", err
 	}
 	return namespace, name, nil
+}
+
+func validateName(namespace, name string) error {
+	switch {
+	case namespace == "":
+		return fmt.Errorf("%w: empty namespace", ErrMalformed)
+	case name == "":
+		return fmt.Errorf("%w: empty name", ErrMalformed)
+	case strings.Contains(name, "/"):
+		return fmt.Errorf("%w: a name has no slash", ErrMalformed)
+	case len(namespace) > NameBytesMax || len(name) > NameBytesMax:
+		return fmt.Errorf("%w: namespace and name may have at most %d bytes each", ErrMalformed, NameBytesMax)
+	}
+	for _, part := range []string{namespace, name} {
+		if !utf8.ValidString(part) {
+			return fmt.Errorf("%w: not valid UTF-8", ErrMalformed)
+		}
+		for _, r := range part {
+			if r <= ' ' || r == 0x7f {
+				return fmt.Errorf("%w: control characters and spaces are not allowed", ErrMalformed)
+			}
+		}
+	}
+	return nil
 }
 
 // clip keeps an error about hostile input short.

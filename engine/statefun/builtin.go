@@ -136,7 +136,8 @@ type field struct {
 }
 
 // readWrapper reads a message whose field 1 has the given wire type, as any protobuf decoder does:
-// unknown fields are skipped, and of a repeated field the last one counts.
+// unknown fields are skipped, and of a repeated field the last one counts. Groups, which no StateFun
+// message has ever had, are refused.
 func readWrapper(b []byte, wire uint64) (last field, err error) {
 	for len(b) > 0 {
 		tag, n := binary.Uvarint(b)

@@ -60,7 +60,8 @@ func (t Type[T]) Append(dst []byte, v T) ([]byte, error) {
 func (t Type[T]) Decode(b []byte) (T, error) {
 	v, err := t.decode(b)
 	if err != nil {
-		return v, fmt.Errorf("%s: %w: %w", t.typename, ErrUndecodable, err)
+		var zero T // And not what a codec has read by then.
+		return zero, fmt.Errorf("%s: %w: %w", t.typename, ErrUndecodable, err)
 	}
 	return v, nil
 }

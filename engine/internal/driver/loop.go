@@ -149,7 +149,8 @@ func (l *Loop) untilTimer() time.Duration {
 	if !ok {
 		return -1
 	}
-	return min(time.Hour, time.Duration(at-l.clock.Now())*time.Millisecond).Abs()
+	wait := min(at-l.clock.Now(), clock.Instant(time.Hour/time.Millisecond))
+	return time.Duration(max(wait, 0)) * time.Millisecond
 }
 
 // ready reports whether there is something to do.

@@ -140,7 +140,14 @@ func (s *Shard) retry(payload uint64) {
 }
 
 func (s *Shard) invokeQueued(fn *Function, slot table.Slot, row *table.Row, q *queue) (err error) {
-	defer func() { err = recovered(recover(), err) }()
+	returned := false
+	defer func() {
+		if p := recovered(recover(), returned); p != nil {
+			err = p
+		}
+	}()
 	e := s.stored.open(s.heap, q.head-1, &s.running)
-	return s.invoke(fn, slot, row, &s.running, e)
+	err = s.invoke(fn, slot, row, &s.running, e)
+	returned = true
+	return err
 }

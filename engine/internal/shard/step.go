@@ -34,8 +34,9 @@ const groupMax = 32
 // run invokes for the envelopes from i on and returns where to go on: the end, or the envelope behind
 // one that panicked. So a panic costs a recovery, and its absence costs nothing per message.
 func (s *Shard) run(b *envelope.Batch, i int) (next int) {
+	returned := false
 	defer func() {
-		if err := recovered(recover(), nil); err != nil {
+		if err := recovered(recover(), returned); err != nil {
 			s.fail(b, &b.Envelopes[i], err)
 			next = i + 1
 		}
@@ -67,18 +68,24 @@ func (s *Shard) run(b *envelope.Batch, i int) (next int) {
 			i++
 		}
 	}
+	returned = true
 	return i
 }
 
 // recovered turns what a handler panicked with into an error; a broken invariant is none of its doing.
-func recovered(p any, err error) error {
-	if p == nil {
-		return err
+func recovered(p any, returned bool) error {
+	switch p := p.(type) {
+	case invariant.Broken:
+		panic(p)
+	case nil:
+		if !returned {
+			// It cannot be stopped, and a process with a shard less would look alive.
+			invariant.Failf("a handler has called runtime.Goexit, which ends the shard's goroutine")
+		}
+		return nil
+	default:
+		return fmt.Errorf("panic: %v", p)
 	}
-	if broken, ok := p.(invariant.Broken); ok {
-		panic(broken)
-	}
-	return fmt.Errorf("panic: %v", p)
 }
 
 // deliver runs one message at its instance, or lets it wait behind those that wait there already.

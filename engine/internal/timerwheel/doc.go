@@ -25,13 +25,14 @@
 //   - A slot that is only half sorted keeps its place: a timer added meanwhile that belongs into it
 //     goes to its end. That is why sorting can be spread over many calls ([Wheel.Advance]).
 //
-// Timers of a slot are stored by value in a list of blocks. A list linked timer by timer was tried: it
-// pays a dependent cache miss for every timer at every move, five times the price at ten million
-// pending timers. Blocks are read in sequence, and what remains scattered, one store per move into
-// the table behind the handles, overlaps. See slab.go.
+// Timers of a slot are stored by value in a list of blocks (slab.go). A list linked timer by timer was
+// tried: simpler, and Add and Cancel take half the time, but every move and every fire pays a dependent
+// cache miss. With ten million pending timers a fire took 400 to 490 ns, with blocks it takes 80 to
+// 150. Blocks are read in sequence; what remains scattered, one store per move into the table behind
+// the handles, overlaps.
 //
 // A timer added with a due time before the position, which only a caller that is late does, is kept
-// in a heap, see overdue.go.
+// in a heap (overdue.go).
 //
 // The package is pure: no clock, goroutine, lock or map. A wheel belongs to one goroutine.
 package timerwheel

@@ -111,18 +111,16 @@ func (w *Wheel) Cancel(h Handle) (payload uint64, ok bool) {
 func (w *Wheel) Pop(now int64) (due int64, payload uint64, ok bool) {
 	w.now = max(w.now, keyOf(now))
 	var e entry
-	switch {
-	case w.overdue.length > 0:
+	if w.overdue.length > 0 {
 		e = w.overdue.remove(&w.refs, 0)
-	default:
+	} else {
 		// Slot cur of level 0 holds the timers due at cur, the earliest there can be.
+		if w.slots[slotAt(0, w.cur)].head == 0 {
+			w.settle(math.MaxInt)
+		}
 		s := slotAt(0, w.cur)
 		if w.slots[s].head == 0 {
-			w.settle(math.MaxInt)
-			s = slotAt(0, w.cur)
-			if w.slots[s].head == 0 {
-				return 0, 0, false
-			}
+			return 0, 0, false
 		}
 		e = w.popFront(s)
 	}
@@ -132,7 +130,7 @@ func (w *Wheel) Pop(now int64) (due int64, payload uint64, ok bool) {
 }
 
 // Advance does the sorting that Pop(now) would have to do, at most movesMax timers of it (rounded up
-// to a block of timers), and reports whether it is complete. After true the next Pop(now) is O(1).
+// to a block of timers), and reports whether it is complete. After true the next Pop(now) sorts nothing.
 // After false Next is not after now, and the caller goes on with Advance after its other work:
 //
 //	for n := 0; n < firesMax && w.Advance(now, movesMax); n++ {
@@ -172,10 +170,15 @@ func (w *Wheel) Next() (due int64, ok bool) {
 func (w *Wheel) settle(movesMax int) bool {
 	for {
 		for w.sorting > 0 {
+			n := w.slots[slotAt(w.sorting, w.cur)].head
+			if n == 0 { // Sorted, or cancelled, to the end.
+				w.sorting = 0
+				break
+			}
 			if movesMax <= 0 {
 				return false
 			}
-			movesMax -= w.sortBlock()
+			movesMax -= w.sortBlock(n)
 		}
 		if w.words == 0 {
 			w.cur = w.now
@@ -194,14 +197,10 @@ func (w *Wheel) settle(movesMax int) bool {
 	}
 }
 
-// sortBlock moves the first block of the slot being sorted to the levels below and returns the number
-// of timers moved. From the front, whole blocks: the order of Add is kept (see the package comment).
-func (w *Wheel) sortBlock() int {
-	n := w.slots[slotAt(w.sorting, w.cur)].head
-	if n == 0 { // Sorted, or cancelled, to the end.
-		w.sorting = 0
-		return 0
-	}
+// sortBlock moves block n, the first of the slot being sorted, to the levels below and returns the
+// number of timers moved. From the front, whole blocks: the order of Add is kept (see the package
+// comment).
+func (w *Wheel) sortBlock(n uint32) int {
 	b := w.blocks.at(n)
 	for live := b.live; live != 0; live &= live - 1 {
 		e := &b.entries[bits.TrailingZeros32(live)%blockLen]

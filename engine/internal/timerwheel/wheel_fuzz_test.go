@@ -13,24 +13,19 @@ func FuzzWheel(f *testing.F) {
 	call := func(data []byte, op byte, n uint64) []byte {
 		return binary.LittleEndian.AppendUint64(append(data, op), n)
 	}
-	var ties, cascade, late []byte
-	for range 3 * blockLen {
-		ties = call(ties, 0, 100)
-		cascade = call(cascade, 0, day)
-		late = call(late, 1, minute)
-	}
-	f.Add(call(ties, 6, 100))
+	cascade := call(call(nil, 7, day), 7, day)
+	f.Add(call(call(nil, 7, 100), 6, 100))
 	f.Add(call(call(call(cascade, 4, day-300), 0, 300), 6, 300))
 	f.Add(call(call(call(call(cascade, 2, 5), 5, day+1), 0, 0), 6, 0)) // A tie with a slot half sorted.
-	f.Add(call(call(call(late, 2, 7), 3, 0), 6, 0))
+	f.Add(call(call(call(call(call(nil, 1, minute), 1, minute), 2, 7), 3, 0), 6, 0))
 	f.Add([]byte{})
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p := newPair(t, today)
-		for calls := 0; len(data) >= 9 && calls < 2000; calls++ {
+		for calls := 0; len(data) >= 9 && calls < 200; calls++ {
 			n := binary.LittleEndian.Uint64(data[1:])
 			delay := int64(n >> 1)
-			switch data[0] % 7 {
+			switch data[0] % 8 {
 			case 0:
 				p.add(later(p.m.now, delay))
 			case 1:
@@ -49,6 +44,10 @@ func FuzzWheel(f *testing.F) {
 				for now := later(p.m.now, delay); p.pop(now); {
 				}
 				p.check()
+			case 7: // More than a block.
+				for range blockLen + 1 {
+					p.add(later(p.m.now, delay))
+				}
 			}
 			data = data[9:]
 		}
