@@ -18,6 +18,9 @@ const (
 	timerKind    = uint64(15) << 60
 )
 
+// timerMoves is how many timers the wheel sorts at a time: some ten microseconds.
+const timerMoves = 1024
+
 // staged is a delayed message or a cancellation that takes effect with its invocation.
 type staged struct {
 	due     clock.Instant
@@ -116,6 +119,9 @@ func (s *Shard) cancel(token Token) {
 func (s *Shard) Advance(now clock.Instant, most int) (more bool) {
 	s.setNow(now)
 	for ; most > 0; most-- {
+		if !s.wheel.Advance(int64(now), timerMoves) {
+			return true // Still sorting.
+		}
 		_, payload, ok := s.wheel.Pop(int64(now))
 		if !ok {
 			return false
