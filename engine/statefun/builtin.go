@@ -31,10 +31,10 @@ func Bytes(typename string) Type[[]byte] {
 
 // Tags of field 1 by wire type: number<<3 | wire type.
 const (
-	tagVarint  = 1<<3 | 0
-	tagFixed64 = 1<<3 | 1
-	tagBytes   = 1<<3 | 2
-	tagFixed32 = 1<<3 | 5
+	tagVarint  = 1<<3 | wireVarint
+	tagFixed64 = 1<<3 | wireFixed64
+	tagBytes   = 1<<3 | wireBytes
+	tagFixed32 = 1<<3 | wireFixed32
 )
 
 func appendBool(dst []byte, v bool) ([]byte, error) {

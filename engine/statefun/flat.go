@@ -141,10 +141,11 @@ func decodeMemory(memory, b []byte, runs []run) {
 
 // reverse turns the bytes of each number around.
 func reverse(b []byte, unit int) {
-	if unit > 1 {
-		for number := range slices.Chunk(b, unit) {
-			slices.Reverse(number)
-		}
+	if unit == 1 {
+		return
+	}
+	for ; len(b) > 0; b = b[unit:] {
+		slices.Reverse(b[:unit])
 	}
 }
 
