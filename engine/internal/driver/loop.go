@@ -116,6 +116,9 @@ func (l *Loop) Wake() { l.parker.Wake() }
 // Inbox is where outsiders leave batches; they call Wake afterwards.
 func (l *Loop) Inbox() *mailbox.Inbox { return l.inbox }
 
+// Epoch returns the epoch that is open in the shard. Only the loop's goroutine may ask.
+func (l *Loop) Epoch() statefun.Epoch { return l.shard.Epoch() }
+
 // Stop has Run return at its next idle moment. Anyone may call it.
 func (l *Loop) Stop() {
 	l.stop.Store(true)

@@ -109,20 +109,22 @@ func (p *Pump) Run(ctx context.Context) error {
 func (p *Pump) turnUntil(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := p.announce.Context(ctx, p.epoch)
-		p.Turn(wait)
 		if p.Quiet() {
 			<-wait.Done()
+		} else {
+			_ = p.gate.Wait(wait) // Turn looks for itself: an announcement ends the wait as well.
 		}
+		p.Turn(wait)
 	}
 }
 
-// Turn does one round: cut if an epoch was announced, take credit, poll once, hand over. It waits, for
-// credit or for events, until ctx is done.
+// Turn does one round: cut if an epoch was announced, and, if there is credit, poll once and hand over.
+// Only the source may wait, until ctx is done.
 func (p *Pump) Turn(ctx context.Context) {
 	if epoch := p.announce.Epoch(); epoch > p.epoch {
 		p.cutTo(epoch)
 	}
-	if p.Quiet() || p.gate.Wait(ctx) != nil { // P4: credit first, then the record.
+	if p.Quiet() || ctx.Err() != nil || !p.gate.Open() { // P4: credit first, then the record.
 		return
 	}
 	p.events.Reset()

@@ -16,7 +16,7 @@ type (
 	Input    uint16
 )
 
-// Untyped is the Input of a message that is carried with its typename: see [Batch.AppendNamed].
+// Untyped is the Input of a message that is carried with its typename: see [Batch.SetNamed].
 const Untyped Input = 1<<16 - 1
 
 // FunctionsMax and InputsMax bound what the numbers can name.

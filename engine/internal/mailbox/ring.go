@@ -108,16 +108,20 @@ func (r *Ring) Len() int { return int(r.pushed.Load() - r.popped.Load()) }
 // and the mark, and would never look again; so the producer looks again after marking. All loads
 // and stores are sequentially consistent: at least one of the two sees the other.
 func (r *Ring) raise() {
-	if r.gate != nil && r.lagging.CompareAndSwap(false, true) {
-		r.gate.lagging.Add(1)
-		r.lower()
+	if r.gate == nil || r.lagging.Load() { // Nobody else raises it.
+		return
 	}
+	r.gate.lagging.Add(1) // Before the mark: whoever takes the mark away finds it counted.
+	r.lagging.Store(true)
+	r.lower()
 }
 
-// lower ends the lag once half a segment is left, so that the gate does not flap.
+// lower ends the lag once half a segment is left, so that the gate does not flap. Whoever ends it tells
+// those who wait at the gate: the other side may have told them for the last time while it still lagged.
 func (r *Ring) lower() {
 	if r.Len() <= r.slots/2 && r.lagging.CompareAndSwap(true, false) {
 		r.gate.lagging.Add(-1)
+		r.gate.Notify()
 	}
 }
 

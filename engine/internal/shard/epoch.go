@@ -161,7 +161,8 @@ func (s *Shard) touch(fn *Function, slot table.Slot, row *table.Row) {
 func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 	row.Flags &^= dirtyFlags[parity]
 	if row.Present == 0 {
-		return // Touched without effect, or waiting: nothing that was not there before.
+		s.encodeAbsence(fn, row, parity)
+		return
 	}
 	row.Flags |= flagStored
 	ep := &s.epoch
@@ -177,14 +178,24 @@ func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 	s.Counts.Encoded++
 }
 
+// encodeAbsence records that a row has no state any more, if anybody could think it had.
+func (s *Shard) encodeAbsence(fn *Function, row *table.Row, parity int) {
+	if row.Flags&flagStored == 0 {
+		return // Touched without effect, or waiting: nothing that was not there before.
+	}
+	row.Flags &^= flagStored
+	s.epoch.key = checkpoint.AppendStateKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
+	group := statefun.KeyGroupOf(row.Hash, len(s.route))
+	s.epoch.changes[parity] = backend.AppendDelete(s.epoch.changes[parity], group, s.epoch.key)
+}
+
 // release removes an instance that has neither state nor messages. Its removal is recorded by address
 // (P14), so its slot may serve another instance at once.
 func (s *Shard) release(fn *Function, slot table.Slot, row *table.Row) {
-	if row.Flags&flagStored != 0 {
-		parity := s.epoch.parity()
-		s.epoch.key = checkpoint.AppendStateKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
-		group := statefun.KeyGroupOf(row.Hash, len(s.route))
-		s.epoch.changes[parity] = backend.AppendDelete(s.epoch.changes[parity], group, s.epoch.key)
+	parity := s.epoch.parity()
+	if row.Flags&dirtyFlags[parity^1] != 0 {
+		s.encode(fn, row, parity^1) // P13: it lost its state in the epoch that closes, and waited since.
 	}
-	fn.table.Release(slot)
+	s.encodeAbsence(fn, row, parity)
+	fn.table.Release(slot, s.seed.Tag(fn.table.ID(row)))
 }

@@ -32,7 +32,7 @@ type Config struct {
 	BatchMax int // Envelopes in a batch.
 	Limits   Limits
 	Memory   func(bytes int) []byte // Zeroed, aligned to a cache line, never given back.
-	Rand     *rand.Rand             // Jitter of retries.
+	Rand     *rand.Rand             // Jitter of retries, and the secret of the instance tables.
 	Now      clock.Instant
 }
 
@@ -51,6 +51,7 @@ type Shard struct {
 	batchMax int
 	limits   Limits
 	rand     *rand.Rand
+	seed     table.Seed
 
 	arena  *table.Arena
 	heap   *table.Heap
@@ -133,6 +134,7 @@ func New(c Config) *Shard {
 		outlets:  make([]outlet, c.Shards+extraOutlets),
 	}
 	s.heap = table.NewHeap(s.arena)
+	s.seed = table.Seed{s.rand.Uint64(), s.rand.Uint64()}
 	s.epoch.open()
 	undo := undoBytesMin
 	for number, fn := range s.fns {

@@ -41,6 +41,7 @@ func (s *Shard) run(b *envelope.Batch, i int) (next int) {
 			next = i + 1
 		}
 	}()
+	var tags [groupMax]table.Tag
 	var slots [groupMax]table.Slot
 	var known [groupMax]bool
 	var touched uint64
@@ -51,12 +52,13 @@ func (s *Shard) run(b *envelope.Batch, i int) (next int) {
 		// those of the index, then those of the rows. Slots are numbers, which inserting does not move.
 		for j := range group {
 			e := &group[j]
-			touched += s.fns[e.Function].table.Touch(e.Hash)
+			tags[j] = s.tag(b, e)
+			touched += s.fns[e.Function].table.Touch(tags[j])
 		}
 		for j := range group {
 			e := &group[j]
 			t := s.fns[e.Function].table
-			slots[j], known[j] = t.Candidate(e.Hash)
+			slots[j], known[j] = t.Candidate(tags[j])
 			if known[j] {
 				touched += t.Row(slots[j]).Hash
 			}
@@ -64,7 +66,7 @@ func (s *Shard) run(b *envelope.Batch, i int) (next int) {
 		s.touched += touched // So that the loads are not optimised away.
 
 		for j := range group {
-			s.deliver(b, &group[j], slots[j], known[j]) // I2: one at a time, in order of arrival.
+			s.deliver(b, &group[j], tags[j], slots[j], known[j]) // I2: one at a time, in order of arrival.
 			i++
 		}
 	}
@@ -88,10 +90,17 @@ func recovered(p any, returned bool) error {
 	}
 }
 
+func (s *Shard) tag(b *envelope.Batch, e *envelope.Envelope) table.Tag {
+	if lo, hi, ok := e.InlineID(); ok {
+		return s.seed.TagInline(lo, hi, e.IDLen())
+	}
+	return s.seed.Tag(b.ID(e))
+}
+
 // deliver runs one message at its instance, or lets it wait behind those that wait there already.
-func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, slot table.Slot, known bool) {
+func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, tag table.Tag, slot table.Slot, known bool) {
 	fn := s.fns[e.Function]
-	row := s.resolve(fn, b, e, &slot, known)
+	row := s.resolve(fn, b, e, tag, &slot, known)
 	if row.Flags&(flagQueued) != 0 || e.IsResume() {
 		s.deliverQueued(fn, slot, row, b, e)
 		return
@@ -102,8 +111,8 @@ func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, slot table.Slot
 }
 
 // resolve finds the instance of a message, or makes it.
-func (s *Shard) resolve(fn *Function, b *envelope.Batch, e *envelope.Envelope, slot *table.Slot, known bool) *table.Row {
-	key := table.Key{Hash: e.Hash, ID: b.ID(e)}
+func (s *Shard) resolve(fn *Function, b *envelope.Batch, e *envelope.Envelope, tag table.Tag, slot *table.Slot, known bool) *table.Row {
+	key := table.Key{Hash: e.Hash, Tag: tag, ID: b.ID(e)}
 	key.Lo, key.Hi, key.Inline = e.InlineID()
 	if known {
 		if row := fn.table.Row(*slot); fn.table.Is(row, &key) {

@@ -46,6 +46,7 @@ func (t *Table) ID(r *Row) []byte {
 // Key is an id as a table looks for it.
 type Key struct {
 	Hash   uint64
+	Tag    Tag    // By the seed that all keys of the table share.
 	Lo, Hi uint64 // The id's bytes, padded, when it has at most 16.
 	ID     []byte
 	Inline bool

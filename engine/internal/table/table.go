@@ -10,8 +10,10 @@ import (
 // Table holds the instances of one function type on one shard.
 //
 // The index is extendible hashing over segments of linear probing: a full segment is split in two, and
-// only its own entries move. A tag of 32 bits of the hash finds everything: its upper bits the segment,
-// its lower bits the place in it, all of them together tell entries apart before a row is looked at.
+// only its own entries move. A tag of 32 bits finds everything: its upper bits the segment, its lower
+// bits the place in it, all of them together tell entries apart before a row is looked at. The tag is a
+// hash of the id with a secret seed: ids come from strangers, who can compute KeyHash, which is the same
+// everywhere, and could otherwise pile up as many ids as they like in one place.
 //
 //	tag ── upper bits ──► directory ──► segment ── lower bits ──► entry (tag, slot) ──► row
 type Table struct {
@@ -81,24 +83,22 @@ func (t *Table) Row(s Slot) *Row {
 	return (*Row)(unsafe.Pointer(&t.slabs[s>>slabBits][int(s&slabMask)*t.stride]))
 }
 
-// Touch loads the place where the search for hash begins. The value means nothing: a shard touches the
+// Touch loads the place where the search for a tag begins. The value means nothing: a shard touches the
 // places for many messages before it needs the first, so that their cache misses overlap.
-func (t *Table) Touch(hash uint64) uint64 {
-	tag := uint32(hash)
+func (t *Table) Touch(tag Tag) uint64 {
 	return uint64(t.directory[tag>>(32-t.depth)][tag&segmentMask])
 }
 
-// Candidate returns the slot of the first entry with the tag of hash. It is almost always the right
-// one; the row tells. It looks at no row, so that those of many messages can then be touched together.
-func (t *Table) Candidate(hash uint64) (s Slot, ok bool) {
-	tag := uint32(hash)
+// Candidate returns the slot of the first entry with a tag. It is almost always the right one; the row
+// tells. It looks at no row, so that those of many messages can then be touched together.
+func (t *Table) Candidate(tag Tag) (s Slot, ok bool) {
 	entries := t.directory[tag>>(32-t.depth)]
 	for i := tag & segmentMask; ; i = (i + 1) & segmentMask {
 		e := entries[i]
 		if e == 0 {
 			return 0, false
 		}
-		if uint32(e>>32) == tag {
+		if Tag(e>>32) == tag {
 			return Slot(uint32(e)) - 1, true
 		}
 	}
@@ -109,14 +109,14 @@ func (t *Table) Is(r *Row, k *Key) bool { return t.matches(r, k) }
 
 // Find returns the slot of the instance with the key.
 func (t *Table) Find(k *Key) (s Slot, ok bool) {
-	tag := uint32(k.Hash)
+	tag := k.Tag
 	entries := t.directory[tag>>(32-t.depth)]
 	for i := tag & segmentMask; ; i = (i + 1) & segmentMask {
 		e := entries[i]
 		if e == 0 {
 			return 0, false
 		}
-		if uint32(e>>32) == tag {
+		if Tag(e>>32) == tag {
 			s = Slot(uint32(e)) - 1
 			if t.matches(t.Row(s), k) {
 				return s, true
@@ -128,7 +128,7 @@ func (t *Table) Find(k *Key) (s Slot, ok bool) {
 // Insert adds the instance with the key, which must not be there, and returns its slot. Its flags,
 // presence and state are zero.
 func (t *Table) Insert(k *Key) Slot {
-	tag := uint32(k.Hash)
+	tag := k.Tag
 	for t.segments[tag>>(32-t.depth)].used >= segmentUsedMax && t.split(tag) {
 	}
 	s := t.takeSlot()
@@ -142,10 +142,9 @@ func (t *Table) Insert(k *Key) Slot {
 	return s
 }
 
-// Release removes an instance. Its slot may be handed out again at once.
-func (t *Table) Release(s Slot) {
+// Release removes an instance, by its slot and its tag. The slot may be handed out again at once.
+func (t *Table) Release(s Slot, tag Tag) {
 	r := t.Row(s)
-	tag := uint32(r.Hash)
 	d := tag >> (32 - t.depth)
 	remove(t.directory[d], tag, s)
 	t.each(d, func(m *segment) { m.used-- })
@@ -175,7 +174,7 @@ func (t *Table) takeSlot() Slot {
 }
 
 // place writes an entry into the first empty place. There is one: segments are split before they fill.
-func place(entries *[segmentEntries]entry, tag uint32, s Slot) {
+func place(entries *[segmentEntries]entry, tag Tag, s Slot) {
 	i := tag & segmentMask
 	for entries[i] != 0 {
 		i = (i + 1) & segmentMask
@@ -184,14 +183,14 @@ func place(entries *[segmentEntries]entry, tag uint32, s Slot) {
 }
 
 // remove takes an entry out and closes the gap: it moves back whatever a search would no longer reach.
-func remove(entries *[segmentEntries]entry, tag uint32, s Slot) {
+func remove(entries *[segmentEntries]entry, tag Tag, s Slot) {
 	want := entry(tag)<<32 | entry(s+1)
 	gap := tag & segmentMask
 	for entries[gap] != want {
 		gap = (gap + 1) & segmentMask
 	}
 	for i := (gap + 1) & segmentMask; entries[i] != 0; i = (i + 1) & segmentMask {
-		home := uint32(entries[i]>>32) & segmentMask
+		home := Tag(entries[i]>>32) & segmentMask
 		if (i-home)&segmentMask >= (i-gap)&segmentMask {
 			entries[gap] = entries[i]
 			gap = i
@@ -202,7 +201,7 @@ func remove(entries *[segmentEntries]entry, tag uint32, s Slot) {
 
 // split divides the segment of tag by the next bit of its tags. It reports false when there is no such
 // bit: then the segment fills up to its last place but one and takes no more.
-func (t *Table) split(tag uint32) bool {
+func (t *Table) split(tag Tag) bool {
 	d := tag >> (32 - t.depth)
 	old := t.segments[d]
 	if old.depth == depthMax {
@@ -219,9 +218,9 @@ func (t *Table) split(tag uint32) bool {
 	t.splitting = *left
 	clear(left[:])
 	var leftUsed, rightUsed int
-	bit := uint32(1) << (31 - old.depth)
+	bit := Tag(1) << (31 - old.depth)
 	for _, e := range &t.splitting {
-		switch etag := uint32(e >> 32); {
+		switch etag := Tag(e >> 32); {
 		case e == 0:
 		case etag&bit == 0:
 			place(left, etag, Slot(uint32(e))-1)
@@ -254,13 +253,13 @@ func (t *Table) double() {
 }
 
 // share returns which places of the directory show the same segment as place d.
-func (t *Table) share(d uint32) (first, n uint32) {
+func (t *Table) share(d Tag) (first, n Tag) {
 	n = 1 << (t.depth - t.segments[d].depth)
 	return d &^ (n - 1), n
 }
 
 // each applies f to the records of d's segment in every place of the directory that shows it.
-func (t *Table) each(d uint32, f func(*segment)) {
+func (t *Table) each(d Tag, f func(*segment)) {
 	first, n := t.share(d)
 	for i := first; i < first+n; i++ {
 		f(&t.segments[i])
