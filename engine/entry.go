@@ -3,7 +3,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -30,12 +32,7 @@ func (n entry) Call(ctx context.Context, caller FunctionType, to Address, m Type
 	if err := n.send(to, m, caller, id); err != nil {
 		return TypedValue{}, err
 	}
-	select {
-	case a := <-answer:
-		return a, nil
-	case <-ctx.Done():
-		return TypedValue{}, ctx.Err()
-	}
+	return n.e.await(ctx, answer)
 }
 
 func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID string) error {
@@ -57,17 +54,31 @@ func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID stri
 		}
 		b.Envelopes[0].SetCaller(b.AppendCaller(from, []byte(callerID)))
 	}
-	return n.e.push(hash, b)
+	bytes := b.Bytes() // The batch is the shard's from the push on.
+	if err := n.e.count(bytes); err != nil {
+		return err
+	}
+	if !n.e.push(hash, b) {
+		n.e.gate.Add(-bytes)
+		return fmt.Errorf("%w: a shard's inbox is full", ErrNoCredit)
+	}
+	return nil
 }
 
 // accepts checks a message from outside before anything is touched: a function that decodes its messages
 // in this process gets none that it cannot decode.
 func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in envelope.Input, err error) {
+	if len(to.ID) > statefun.IDBytesMax {
+		return 0, 0, fmt.Errorf("%w: id of %d bytes, at most %d are allowed", connector.ErrTooLarge, len(to.ID), statefun.IDBytesMax)
+	}
+	if len(to.ID) > statefun.IDBytesMax {
+		return 0, 0, fmt.Errorf("%w: id of %d bytes, at most %d are allowed", connector.ErrTooLarge, len(to.ID), statefun.IDBytesMax)
+	}
 	if err := to.Validate(); err != nil {
 		return 0, 0, fmt.Errorf("%w: %w", connector.ErrMalformed, err)
 	}
-	if len(m.Value) > w.links.limits.PayloadBytesMax {
-		return 0, 0, fmt.Errorf("%w: message of %d bytes, at most %d are allowed", connector.ErrTooLarge, len(m.Value), w.links.limits.PayloadBytesMax)
+	if err := w.fits(m.Value); err != nil {
+		return 0, 0, err
 	}
 	fn, ok := w.links.byType[to.Type]
 	if !ok || w.functions[fn].external {
@@ -87,11 +98,21 @@ func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in env
 	return 0, 0, fmt.Errorf("%w: %s by %s", connector.ErrUnknownMessage, clip(m.Typename), f.typ)
 }
 
+func (w *wiring) fits(value []byte) error {
+	if most := w.links.limits.PayloadBytesMax; len(value) > most {
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", connector.ErrTooLarge, len(value), most)
+	}
+	return nil
+}
+
 // Route implements connector.Entry. All messages that come of the event go in, or none.
 func (n entry) Route(_ context.Context, id string, event connector.Event) error {
 	in, ok := n.e.ingresses[id]
 	if !ok || len(in.routers) == 0 {
 		return fmt.Errorf("%w: %s", connector.ErrUnknownIngress, clip(id))
+	}
+	if err := n.e.fits(event.Value); err != nil {
+		return err
 	}
 	if err := n.e.admit(); err != nil {
 		return err
@@ -100,17 +121,34 @@ func (n entry) Route(_ context.Context, id string, event connector.Event) error 
 	d := &Downstream{links: n.e.links, to: collected}
 	for _, r := range in.routers {
 		if err := r(event, d); err != nil {
-			return err
+			return refused(err)
 		}
 	}
+	var bytes int64
 	for _, b := range collected.byShard {
-		hash := b.Envelopes[0].Hash
+		bytes += b.Bytes()
+	}
+	if err := n.e.count(bytes); err != nil {
+		return err
+	}
+	for _, b := range collected.byShard {
 		// Admitted as a whole: what the first shard has taken, the others take too.
-		if err := n.e.pushWaiting(context.Background(), hash, b); err != nil {
+		if err := n.e.pushWaiting(context.Background(), b.Envelopes[0].Hash, b); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refused is a router's error as a door may see it: what a router does not take is no event for it.
+func refused(err error) error {
+	switch {
+	case errors.Is(err, connector.ErrMalformed), errors.Is(err, connector.ErrUnknownMessage):
+		return err
+	case errors.Is(err, ErrLimit):
+		return fmt.Errorf("%w: %w", connector.ErrTooLarge, err)
+	}
+	return fmt.Errorf("%w: %w", connector.ErrMalformed, err)
 }
 
 // collector gathers what a router forwards.
@@ -149,27 +187,61 @@ func (e *Engine) admit() error {
 	return nil
 }
 
-// push leaves a batch in a shard's inbox, or refuses.
-func (e *Engine) push(hash uint64, b *envelope.Batch) error {
-	l := e.loops[e.route[statefun.KeyGroupOf(hash, len(e.route))]]
-	bytes := b.Bytes() // The batch is the shard's from the push on.
-	e.gate.Add(bytes)
-	if !l.Inbox().TryPush(b) {
-		e.gate.Add(-bytes)
-		return fmt.Errorf("%w: a shard's inbox is full", ErrNoCredit)
+// credit waits until ingress has credit.
+func (e *Engine) credit(ctx context.Context) error {
+	if e.gate.Open() {
+		return ctx.Err()
 	}
-	l.Wake()
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.ctx, cancel)()
+	if err := e.gate.Wait(until); err != nil && ctx.Err() == nil {
+		return ErrClosing
+	}
+	return ctx.Err()
+}
+
+// count has bytes from outside count as queued, unless the engine is closing. It counts before it looks:
+// either Close sees the bytes and waits until they have been run, or they are refused.
+func (e *Engine) count(bytes int64) error {
+	e.gate.Add(bytes)
+	if e.closing.Load() {
+		e.gate.Add(-bytes)
+		return ErrClosing
+	}
 	return nil
 }
 
-// pushWaiting is push that waits for room.
+// enter counts a batch and leaves it in a shard's inbox, when there is room.
+func (e *Engine) enter(ctx context.Context, hash uint64, b *envelope.Batch) error {
+	if err := e.count(b.Bytes()); err != nil {
+		return err
+	}
+	return e.pushWaiting(ctx, hash, b)
+}
+
+// push leaves a batch, which has been counted, in a shard's inbox, or reports that it is full.
+func (e *Engine) push(hash uint64, b *envelope.Batch) bool {
+	l := e.loops[e.route[statefun.KeyGroupOf(hash, len(e.route))]]
+	if !l.Inbox().TryPush(b) {
+		return false
+	}
+	l.Wake()
+	return true
+}
+
+// pushWaiting is push that waits for room. When it fails, the batch counts no more.
 func (e *Engine) pushWaiting(ctx context.Context, hash uint64, b *envelope.Batch) error {
-	for pause := 50 * time.Microsecond; e.push(hash, b) != nil; pause = min(2*pause, 10*time.Millisecond) {
+	bytes := b.Bytes() // The batch is the shard's from the push on.
+	for pause := 50 * time.Microsecond; !e.push(hash, b); pause = min(2*pause, 10*time.Millisecond) {
 		select {
 		case <-time.After(pause):
+			continue
 		case <-ctx.Done():
-			return ctx.Err()
+		case <-e.closed:
 		}
+		e.gate.Add(-bytes)
+		return cmp.Or(ctx.Err(), ErrClosing)
 	}
 	return nil
 }
@@ -190,7 +262,7 @@ func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M,
 	if e.closing.Load() {
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, ErrClosing)
 	}
-	if err := e.gate.Wait(ctx); err != nil {
+	if err := e.credit(ctx); err != nil {
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
 	}
 	b := pool.Get().(*envelope.Batch)
@@ -205,7 +277,10 @@ func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M,
 	if callerID != "" {
 		out.SetCaller(b.AppendCaller(e.links.byType[callerType], []byte(callerID)))
 	}
-	return e.pushWaiting(ctx, hash, b)
+	if err := e.enter(ctx, hash, b); err != nil {
+		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
+	}
+	return nil
 }
 
 // Resume has a suspended address go on: its first message is tried again. It does nothing at an address
@@ -221,5 +296,8 @@ func (e *Engine) Resume(ctx context.Context, a Address) error {
 	b := pool.Get().(*envelope.Batch)
 	hash := statefun.KeyHash(a.ID)
 	b.AppendResume(fn, hash, a.ID)
-	return e.pushWaiting(ctx, hash, b)
+	if err := e.enter(ctx, hash, b); err != nil {
+		return fmt.Errorf("engine: resume %v: %w", a, err)
+	}
+	return nil
 }

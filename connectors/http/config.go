@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package http
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// AckAccepted acknowledges a message once the engine has accepted it.
+const AckAccepted = "accepted"
+
+// IngressConfig says how an [Ingress] listens and what it takes. Zero values stand for the defaults.
+type IngressConfig struct {
+	ID      string // Optional, "<namespace>/<name>": which routers POST /ingress goes to.
+	Address string // "host:port" or "unix:/path".
+
+	MaxBodyBytes int           // Of one request; default 1 MiB.
+	ReadTimeout  time.Duration // For a whole request, of which at most 5 s for its head; default 10 s.
+	WriteTimeout time.Duration // For a response; default 10 s.
+	IdleTimeout  time.Duration // Between two requests of a connection; default 60 s.
+	CallTimeout  time.Duration // For the answer of a call; default 30 s.
+	Ack          string        // AckAccepted, which is the default.
+	TLS          TLSConfig
+
+	// MaxConnections bounds the open connections, and with them file descriptors and memory: a
+	// connection costs some 24 KiB, and the body that it has sent so far. What comes beyond is
+	// answered with 503 and closed. Default 16384.
+	MaxConnections int
+	// MaxConnectionsPerIP bounds the connections of one client address; 0 is no bound.
+	MaxConnectionsPerIP int
+
+	// Logger gets what concerns the operator; nil is slog.Default.
+	Logger *slog.Logger
+}
+
+// TLSConfig names PEM files. All empty is plain HTTP.
+type TLSConfig struct {
+	Cert, Key string
+	ClientCA  string // When given, clients must present a certificate that it has signed.
+}
+
+// Ranges of the settings.
+const (
+	headTimeout    = 5 * time.Second
+	timeoutMin     = time.Millisecond
+	timeoutMax     = 24 * time.Hour
+	bodyBytesMax   = 1 << 30
+	connectionsMax = 1 << 20
+	socketPathMax  = 107 // sun_path has 108 bytes with the closing zero.
+)
+
+func (c IngressConfig) withDefaults() IngressConfig {
+	orElse(&c.MaxBodyBytes, 1<<20)
+	orElse(&c.ReadTimeout, 10*time.Second)
+	orElse(&c.WriteTimeout, 10*time.Second)
+	orElse(&c.IdleTimeout, 60*time.Second)
+	orElse(&c.CallTimeout, 30*time.Second)
+	orElse(&c.Ack, AckAccepted)
+	orElse(&c.MaxConnections, 16384)
+	orElse(&c.Logger, slog.Default())
+	return c
+}
+
+// Validate reports everything that is wrong with c, each with its field, value and accepted range.
+func (c IngressConfig) Validate() error {
+	c = c.withDefaults()
+	var p problems
+	if c.ID != "" {
+		p.add(statefun.ValidateTypename(c.ID) == nil, "id", c.ID, "<namespace>/<name>")
+	}
+	p.add(validAddress(c.Address), "address", c.Address, "host:port or unix:/path")
+	p.add(within(c.MaxBodyBytes, 1, bodyBytesMax), "maxBodyBytes", c.MaxBodyBytes, "1 to 1073741824")
+	p.timeout("readTimeout", c.ReadTimeout)
+	p.timeout("writeTimeout", c.WriteTimeout)
+	p.timeout("idleTimeout", c.IdleTimeout)
+	p.timeout("callTimeout", c.CallTimeout)
+	p.add(c.Ack == AckAccepted, "ack", c.Ack, AckAccepted+"; durable acknowledgements are not available")
+	p.add((c.TLS.Cert == "") == (c.TLS.Key == ""), "tls", c.TLS, "cert and key together")
+	p.add(c.TLS.ClientCA == "" || c.TLS.Cert != "", "tls.clientCA", c.TLS.ClientCA, "cert and key beside it")
+	p.add(within(c.MaxConnections, 1, connectionsMax), "maxConnections", c.MaxConnections, "1 to 1048576")
+	p.add(within(c.MaxConnectionsPerIP, 0, connectionsMax), "maxConnectionsPerIP", c.MaxConnectionsPerIP,
+		"0 (no bound) to 1048576")
+	return p.err("ingress")
+}
+
+func validAddress(address string) bool {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		// A leading @ or a zero byte would mean Linux's abstract names, which have no file permissions.
+		return path != "" && len(path) <= socketPathMax && path[0] != '@' && !strings.ContainsRune(path, 0)
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// problems collects what Validate finds.
+type problems []error
+
+func (p *problems) add(ok bool, field string, value any, accepted string) {
+	if !ok {
+		*p = append(*p, fmt.Errorf("%s: %q: want %s", field, fmt.Sprint(value), accepted))
+	}
+}
+
+func (p *problems) timeout(field string, d time.Duration) {
+	p.add(within(d, timeoutMin, timeoutMax), field, d, "1ms to 24h")
+}
+
+func (p problems) err(what string) error {
+	if len(p) == 0 {
+		return nil
+	}
+	return fmt.Errorf("http: %s: %w", what, errors.Join(p...))
+}
+
+func within[T int | time.Duration](v, low, high T) bool { return low <= v && v <= high }
+
+func orElse[T comparable](v *T, fallback T) {
+	var zero T
+	if *v == zero {
+		*v = fallback
+	}
+}
