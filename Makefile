@@ -8,9 +8,8 @@ export CGO_ENABLED := 0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 
-# Commands live in loadgen and in the folders of tools. Each is built as its own module alone, so that
-# nobody waits for the dependencies of another one.
-COMMANDS := $(patsubst %/main.go,%,$(wildcard loadgen/main.go tools/*/main.go))
+# Each command is built as its own module alone, so that nobody waits for another one's dependencies.
+COMMANDS := $(patsubst %/main.go,%,$(wildcard loadgen/cmd/*/main.go tools/*/main.go))
 
 FUZZTIME ?= 20s
 SEEDS    ?= 200
@@ -26,9 +25,10 @@ help:
 ## build        the commands, static, into bin/
 build:
 	@mkdir -p bin
-	@for dir in $(COMMANDS); do \
+	@commit=$$(git describe --always --dirty --exclude='*' 2>/dev/null); \
+	for dir in $(COMMANDS); do \
 		echo "bin/$${dir##*/}"; \
-		GOWORK=off go -C $$dir build -trimpath -o $(CURDIR)/bin/ . || exit 1; \
+		GOWORK=off go -C $$dir build -trimpath -ldflags="-X main.commit=$$commit" -o $(CURDIR)/bin/ . || exit 1; \
 	done
 
 ## demo         run examples/greeter and watch it greet; KEEP=1 leaves it up for curl
@@ -50,12 +50,13 @@ lint:
 	@unformatted=$$($(GOFUMPT) -l .) || exit 1; \
 	test -z "$$unformatted" || { echo "not formatted, run gofumpt -w:"; echo "$$unformatted"; exit 1; }
 
-# A package is concurrent when it, or its tests, starts goroutines, shares memory, or opens an engine.
+# A package is concurrent when it, or its tests, starts goroutines, shares memory, or opens an engine. The
+# simulation is not: it runs everything in one goroutine.
 ## race         the tests of the concurrent packages under the race detector; needs a C compiler
 race:
 	@cc=$$(go env CC); command -v $${cc%% *} >/dev/null || \
 		{ echo "make race: no C compiler ($$cc); the race detector needs one: install gcc or set CC" >&2; exit 1; }
-	CGO_ENABLED=1 go test -count=1 -race $$(grep -rlE --include='*.go' --exclude-dir=testdata \
+	CGO_ENABLED=1 go test -count=1 -race $$(grep -rlE --include='*.go' --exclude-dir=testdata --exclude-dir=sim \
 		'^[[:space:]]+go [a-zA-Z_]|"(sync|sync/atomic|.*/xsync/.*|.*/x/sync/.*|.*/millrace/engine)"$$' . | \
 		sed 's|/[^/]*$$||' | sort -u)
 
@@ -80,8 +81,8 @@ sim:
 	@mkdir -p bin
 	@go test -count=1 -v -run='^TestSeeds$$' ./engine/enginetest/sim \
 		-args -seeds=$(SEEDS) $(if $(SEED),-seed=$(SEED)) >bin/sim.log 2>&1; status=$$?; \
-	test $$status = 0 || grep -v '^sim: ' bin/sim.log; \
-	grep '^sim: ' bin/sim.log || { echo "sim: 0 passed, 1 failed"; status=1; }; \
+	test $${status}$(SEED) = 0 || sed '/^sim: /d' bin/sim.log; \
+	sed -n '/^sim: /p' bin/sim.log | grep . || { echo "sim: 0 passed, 1 failed"; status=1; }; \
 	exit $$status
 
 ## profile      where the time and the memory of WORKLOAD=w (counter) go

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/backends/memory"
+	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/backend"
+	"github.com/millrace-io/millrace/loadgen"
+	"github.com/millrace-io/millrace/loadgen/keys"
+)
+
+// flags are the flags of loadgen engine as they are typed.
+type flags struct {
+	workload, dist         string
+	keys, messages         int
+	stateBytes, shards     int
+	across, json           bool
+	backend, epochInterval string
+	seed                   uint64
+	profiles               loadgen.Profiles
+}
+
+func engineCommand() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "engine",
+		Short: "Run a workload in an engine in this process",
+		Long: `Run a workload in an engine in this process, through its public interface, and measure it.
+
+Workloads:
+  counter   each message comes from a source and adds one to the counter of its key
+  relay     65,536 messages hop from key to random key; --messages counts the hops
+  pingpong  one message hops to and fro between two keys; --messages counts the hops
+  memory    one message for each key makes an instance, which then stays idle
+
+The report goes to stdout, progress to stderr. Exit code 0: done and verified; 1: failed, or the counters
+do not add up; 2: a flag is wrong, and nothing was started.`,
+		Example: `  loadgen engine --workload counter --keys 1000000 --messages 20000000 --epoch-interval 100ms --json
+  loadgen engine --workload pingpong --across --messages 1000000`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := f.config(cmd.Flags().Changed)
+			if err != nil {
+				return err
+			}
+			config.Progress = loadgen.Progress(cmd.ErrOrStderr())
+			return runEngine(cmd, config, f.json)
+		},
+	}
+	set := cmd.Flags()
+	set.SortFlags = false
+	set.StringVar(&f.workload, "workload", string(loadgen.Counter), "counter, relay, pingpong or memory")
+	set.IntVar(&f.keys, "keys", 1000, "number of keys; always 2 for pingpong")
+	set.IntVar(&f.messages, "messages", 10_000_000, "messages to execute; always --keys for memory")
+	set.StringVar(&f.dist, "dist", string(keys.Uniform), "how messages fall on keys: uniform, or zipf with exponent 1.1")
+	set.IntVar(&f.stateBytes, "state-bytes", loadgen.StateBytesMin, "state of each instance, its counter of 8 bytes included")
+	set.BoolVar(&f.across, "across", false, "pingpong between two shards instead of within one")
+	set.IntVar(&f.shards, "shards", 0, "number of shards (default: one for each CPU)")
+	set.StringVar(&f.backend, "backend", "none", "where checkpoints go: none (volatile) or memory")
+	set.StringVar(&f.epochInterval, "epoch-interval", "100ms", "how often a checkpoint is taken, or off")
+	set.Uint64Var(&f.seed, "seed", 1, "seed of everything that is random")
+	set.BoolVar(&f.json, "json", false, "report as one JSON object on the last line of stdout")
+	set.StringVar(&f.profiles.CPU, "cpuprofile", "", "write a CPU profile of the measured part to a file")
+	set.StringVar(&f.profiles.Memory, "memprofile", "", "write a memory profile as of the end of the measured part to a file")
+	set.StringVar(&f.profiles.Trace, "trace", "", "write an execution trace of the measured part to a file")
+	return cmd
+}
+
+// config is what the flags say, or everything that is wrong with them.
+func (f flags) config(given func(flag string) bool) (loadgen.Config, error) {
+	c := loadgen.Config{
+		Workload:   loadgen.Workload(f.workload),
+		Load:       keys.Load{Keys: f.keys, Messages: f.messages, Dist: keys.Dist(f.dist), Seed: f.seed},
+		StateBytes: f.stateBytes, Across: f.across, Shards: f.shards, Profiles: f.profiles,
+		Version: buildVersion(), Commit: buildCommit(),
+	}
+	if c.Workload == loadgen.PingPong && !given("keys") {
+		c.Load.Keys = 2
+	}
+	if c.Workload == loadgen.Memory && !given("messages") {
+		c.Load.Messages = c.Load.Keys
+	}
+	var errs []error
+	var err error
+	if c.EpochInterval, err = parseInterval(f.epochInterval); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Backend, c.OpenBackend, err = parseBackend(f.backend); err != nil {
+		errs = append(errs, err)
+	}
+	if f.stateBytes == 0 { // The zero Config has a default; a zero that was typed does not.
+		errs = append(errs, fmt.Errorf("state bytes: 0, want at least %d", loadgen.StateBytesMin))
+	}
+	if err := errors.Join(append(errs, c.Validate())...); err != nil {
+		return c, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return c, c.Profiles.Create()
+}
+
+// parseInterval reads a duration, or "off".
+func parseInterval(s string) (time.Duration, error) {
+	if s == "off" {
+		return engine.EpochsOff, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Millisecond {
+		return 0, fmt.Errorf("epoch interval: %q, want off or a duration of at least 1ms", s)
+	}
+	return d, nil
+}
+
+// parseBackend reads the name of a backend and returns what opens it; nil for none.
+func parseBackend(s string) (name string, open func(context.Context, backend.Options) (backend.Backend, error), err error) {
+	switch s {
+	case "none":
+		return s, nil, nil
+	case "memory":
+		return s, func(ctx context.Context, o backend.Options) (backend.Backend, error) { return memory.Open(ctx, o) }, nil
+	}
+	return "", nil, fmt.Errorf("backend: %q, want none or memory", s)
+}
+
+func runEngine(cmd *cobra.Command, c loadgen.Config, asJSON bool) error {
+	report, err := loadgen.Run(cmd.Context(), c)
+	if err != nil {
+		return failure{err}
+	}
+	write := report.WriteText
+	if asJSON {
+		write = report.WriteJSON
+	}
+	if err := write(cmd.OutOrStdout()); err != nil {
+		return failure{err}
+	}
+	if !report.Verified {
+		return failure{errors.New("the counters, read back, do not add up to the messages sent")}
+	}
+	return nil
+}

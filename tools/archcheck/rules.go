@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package archcheck
+
+// A rule says which packages of ours a package may import. Paths are relative to the repository; a
+// path that ends in "/..." stands for the package and all below it. The first rule whose From matches
+// binds; a package that no rule knows is a problem, so that a new folder is thought about.
+//
+// Outside of engine, packages of one module may import each other. Go itself keeps other modules out of
+// engine/internal.
+type rule struct {
+	from  string
+	may   []string
+	tests []string // What _test.go files may import in addition.
+	why   string
+}
+
+var (
+	ports = []string{"engine/statefun", "engine/backend", "engine/connector", "engine/remote"}
+
+	// What every internal package may stand on.
+	ground = join(ports, "engine/internal/clock", "engine/internal/invariant")
+
+	kits = []string{
+		"engine/backendtest", "engine/connectortest", "engine/remotetest", "engine/enginetest/...",
+	}
+
+	public = join(ports, "engine", "backends/...", "connectors/...", "protocols/...")
+)
+
+var rules = []rule{
+	{
+		from: "engine/statefun",
+		why:  "the vocabulary that everything else imports",
+	},
+	{
+		from: "engine/backend", may: []string{"engine/statefun"},
+		why: "a port: stores in other modules see this and nothing behind it",
+	},
+	{
+		from: "engine/connector", may: []string{"engine/statefun"},
+		why: "a port: connectors in other modules see this and nothing behind it",
+	},
+	{
+		from: "engine/remote", may: []string{"engine/statefun"},
+		why: "a port: protocols in other modules see this and nothing behind it",
+	},
+	{
+		from: "engine/backendtest", may: []string{"engine/statefun", "engine/backend"},
+		why: "a store is tested against the port, not against one engine's use of it",
+	},
+	{
+		from: "engine/connectortest", may: []string{"engine/statefun", "engine/connector"},
+		why: "a connector is tested against the port, not against one engine's use of it",
+	},
+	{
+		from: "engine/remotetest", may: []string{"engine/statefun", "engine/remote"},
+		why: "a protocol is tested against the port, not against one engine's use of it",
+	},
+	{
+		from: "engine/internal/invariant",
+		why:  "the bottom: everything may check its invariants",
+	},
+	{
+		from: "engine/internal/clock", may: []string{"engine/internal/invariant"},
+		why: "the bottom: everything may know what an instant is",
+	},
+	{
+		from: "engine/internal/envelope", may: ground,
+		why: "what moves between shards knows neither shards nor mailboxes",
+	},
+	{
+		from: "engine/internal/timerwheel", may: ground,
+		why: "a data structure, tested against a sorted slice, without a shard around it",
+	},
+	{
+		from: "engine/internal/table", may: join(ground, "engine/internal/envelope"),
+		why: "a data structure, tested against a map, without a shard around it",
+	},
+	{
+		from: "engine/internal/checkpoint", may: join(ground, "engine/internal/envelope"),
+		why: "cuts and manifests are data; who cuts and who commits is decided above",
+	},
+	{
+		from: "engine/internal/mailbox", may: join(ground, "engine/internal/envelope"),
+		why: "moves batches, whoever the sender and the receiver are",
+	},
+	{
+		from: "engine/internal/shard",
+		may: join(ground, "engine/internal/envelope", "engine/internal/timerwheel", "engine/internal/table",
+			"engine/internal/checkpoint"),
+		why: "pure: goroutines, mailboxes and input/output are the driver's",
+	},
+	{
+		from: "engine/internal/...", may: join(ports, "engine/internal/..."), tests: kits,
+		why: "the engine is built from these, so none of them can need it",
+	},
+	{
+		from: "engine", may: join(ports, "engine/internal/..."), tests: kits,
+		why: "a user who imports the engine gets no store, connector or protocol that was not asked for",
+	},
+	{
+		from: "engine/enginetest/...", may: join(kits, "engine/...", "engine"),
+		why: "the user's test kit and the simulation run the packages that ship",
+	},
+	{
+		from: "backends/...", may: []string{"engine/statefun", "engine/backend"},
+		tests: []string{"engine/backendtest", "engine/enginetest/..."},
+		why:   "a store knows the port and its own driver: not the engine, not another store",
+	},
+	{
+		from: "connectors/...", may: []string{"engine/statefun", "engine/connector"},
+		tests: []string{"engine", "engine/connectortest", "engine/enginetest/..."},
+		why:   "a connector knows the port and its own driver; its tests may run a real engine",
+	},
+	{
+		from: "protocols/...", may: []string{"engine/statefun", "engine/remote"},
+		tests: []string{"engine", "engine/remotetest", "engine/enginetest/..."},
+		why:   "a protocol knows the port and its own driver; its tests may run a real engine",
+	},
+	{
+		from: "loadgen/...", may: public,
+		why: "measures from outside, through what users have; a program, which nobody imports",
+	},
+	{
+		from: "benchmarks/...", may: join(public, "loadgen/keys"),
+		why: "measures from outside; of loadgen only the keys, so that peers are given the same ones",
+	},
+	{
+		from: "examples/...", may: public, tests: kits,
+		why: "shows what a user can write with what users have",
+	},
+	{
+		from: "tools/...", may: public, tests: kits,
+		why: "wires everything together; a set of programs, which nobody imports",
+	},
+}
+
+// A dependency is a package of others that module engine may import. Every one of them becomes a
+// dependency of each application, so the list is closed; other modules exist to have their own.
+type dependency struct {
+	path  string // The package and all below it.
+	tests bool   // Only in _test.go files and in the test kits.
+	why   string
+}
+
+var dependencies = []dependency{
+	{path: "github.com/puzpuzpuz/xsync/v3", why: "the bounded multi-producer queue and the striped counters"},
+	{path: "golang.org/x/sync", why: "errgroup: start and stop a group of goroutines with one error"},
+	{path: "pgregory.net/rapid", tests: true, why: "property tests with shrinking"},
+}
+
+// pure lists the packages that must be a function of their input, so that one seed replays them.
+var pure = []string{
+	"engine/internal/envelope", "engine/internal/timerwheel", "engine/internal/table",
+	"engine/internal/shard", "engine/internal/checkpoint",
+}
+
+// forbidden holds what pure packages may not import, and why.
+var forbidden = map[string]string{
+	"context":     "cancellation comes from other goroutines; the driver turns it into an event",
+	"log":         "what is worth telling is an effect, carried out by the driver",
+	"log/slog":    "what is worth telling is an effect, carried out by the driver",
+	"maps":        "its iterators follow the random order of maps",
+	"math/rand":   "randomness is injected as a *rand.Rand of math/rand/v2",
+	"net":         "input and output are the driver's",
+	"os":          "input and output are the driver's",
+	"runtime":     "nothing may depend on scheduling or on the garbage collector",
+	"sync":        "one goroutine owns everything here",
+	"sync/atomic": "one goroutine owns everything here",
+	"time":        "time is an argument: clock.Instant",
+}
+
+// only holds, for packages of which pure ones may use a part, that part.
+var only = map[string]struct {
+	names []string
+	why   string
+}{
+	"fmt":          {[]string{"Errorf", "Sprintf", "Sprint", "Append", "Appendf", "Stringer"}, "it builds text and errors, and prints nothing"},
+	"math/rand/v2": {[]string{"Rand", "Source"}, "the generator is injected, top-level functions are not seeded"},
+	module("engine/internal/clock"): {
+		[]string{"Instant"}, "the clock is read by the driver, time is an argument",
+	},
+}
+
+func join(list []string, more ...string) []string {
+	return append(append([]string(nil), list...), more...)
+}
