@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -120,6 +121,11 @@ func (b *Binder) check(functions []*function) {
 	for _, s := range b.sources {
 		if len(b.ingresses[s.ingress].routers) == 0 {
 			b.errs = append(b.errs, fmt.Errorf("ingress %s has a source and no route: use Route, RouteKey or RouteFunc", s.ingress))
+		}
+	}
+	for id, in := range b.ingresses {
+		if len(in.types) > 1 {
+			b.errs = append(b.errs, fmt.Errorf("ingress %s is routed as %s: an ingress has one type", id, strings.Join(slices.Sorted(maps.Keys(in.types)), " and as ")))
 		}
 	}
 	if len(functions) > envelope.FunctionsMax {
@@ -238,23 +244,29 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 func (w *wiring) newPump(number int, s source) *driver.Pump {
 	c := w.config
 	routers := w.ingresses[s.ingress].routers
-	d := &Downstream{links: w.links}
-	return driver.NewPump(driver.PumpConfig{
+	p := driver.NewPump(driver.PumpConfig{
 		Name:   fmt.Sprintf("%s#%d", s.ingress, number),
 		Source: s.source,
-		Route: func(e connector.Event, p *driver.Pump) error {
-			d.to = p
+		Gate:   w.gate, Announce: w.announce, Cut: w.epochs.AddPosition, Failed: func(err error) { w.failed(err) },
+		BatchMax: c.BatchMax, PollMax: pollMax(c), Groups: w.route, Shards: c.Shards,
+	})
+	p.Route(func(e *connector.Event) driver.RouteFunc {
+		d := &Downstream{event: e, links: w.links, to: p}
+		return func() error {
 			for _, r := range routers {
-				if err := r(e, d); err != nil {
+				if err := r(d); err != nil {
 					return err
 				}
 			}
 			return nil
-		},
-		Gate: w.gate, Announce: w.announce, Cut: w.epochs.AddPosition, Failed: func(err error) { w.failed(err) },
-		BatchMax: c.BatchMax, PollMax: c.BatchMax * min(c.Shards, 16), Groups: w.route, Shards: c.Shards,
+		}
 	})
+	return p
 }
+
+// pollMax is how many events a source is asked for at once: as many as make one batch for each shard that
+// is almost full. With a few more, chance would overfill some, and every other batch would be tiny.
+func pollMax(c Config) int { return max(1, c.BatchMax*min(c.Shards, 16)*7/8) }
 
 // template is what all checkpoints of this run have in common.
 func (w *wiring) template(schemas [][]schema) backend.Checkpoint {

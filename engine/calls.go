@@ -78,13 +78,29 @@ func (q Request[Q, R]) Ask(ctx context.Context, e *Engine, id string, v Q) (r R,
 	if err := submit(ctx, e, q.in, id, v, caller); err != nil {
 		return r, err
 	}
+	a, err := e.await(ctx, answer)
+	switch {
+	case err != nil:
+		return r, fmt.Errorf("engine: ask %v: %w", q.in.fn.typ, err)
+	case a.Typename != q.reply.Typename():
+		return r, fmt.Errorf("engine: ask %v: %w: the answer is a %s, not a %s", q.in.fn.typ, ErrUndecodable, a.Typename, q.reply.Typename())
+	}
+	return q.reply.Decode(a.Value)
+}
+
+// await waits for an answer until ctx is done or the engine is closed: then none comes any more.
+func (e *Engine) await(ctx context.Context, answer <-chan TypedValue) (TypedValue, error) {
 	select {
 	case a := <-answer:
-		if a.Typename != q.reply.Typename() {
-			return r, fmt.Errorf("engine: ask %v: %w: the answer is a %s, not a %s", q.in.fn.typ, ErrUndecodable, a.Typename, q.reply.Typename())
-		}
-		return q.reply.Decode(a.Value)
+		return a, nil
 	case <-ctx.Done():
-		return r, fmt.Errorf("engine: ask %v: %w", q.in.fn.typ, ctx.Err())
+		return TypedValue{}, ctx.Err()
+	case <-e.closed:
+	}
+	select {
+	case a := <-answer: // It came before.
+		return a, nil
+	default:
+		return TypedValue{}, ErrClosing
 	}
 }

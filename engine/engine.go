@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 )
 
@@ -23,8 +24,13 @@ type Engine struct {
 	cancel  context.CancelFunc // Ends pumps and epochs.
 	ctx     context.Context
 	shards  sync.WaitGroup
-	drained sync.WaitGroup // The drains' goroutines.
-	workers *errgroup.Group
+	drained sync.WaitGroup  // The drains' goroutines.
+	workers *errgroup.Group // The pumps and the epochs.
+	working context.Context // Done once no epoch is committed any more; its cause says why.
+
+	opening sync.Mutex
+	opened  []connector.Door // Guarded by opening.
+	pumping bool             // Guarded by opening.
 
 	ready    chan struct{}
 	running  atomic.Bool
@@ -94,7 +100,7 @@ func (e *Engine) start() {
 	for _, l := range e.loops {
 		e.shards.Go(l.Run)
 	}
-	e.workers, _ = errgroup.WithContext(e.ctx)
+	e.workers, e.working = errgroup.WithContext(e.ctx)
 	e.workers.Go(func() error {
 		err := e.epochs.Run(e.ctx)
 		if err != nil {
@@ -118,18 +124,9 @@ func (e *Engine) fail(err error) {
 // fails. Without doors it also returns when every source has ended and everything that came of its events
 // is done. Run may be called once. Close the engine afterwards.
 func (e *Engine) Run(ctx context.Context) error {
-	if e.closing.Load() || e.running.Swap(true) {
-		return errors.New("engine: Run was called before, or the engine is closed")
+	if err := e.open(ctx); err != nil {
+		return err
 	}
-	for i, d := range e.doors {
-		if err := d.Open(ctx, entry{e}); err != nil {
-			return fmt.Errorf("engine: door %d (%T): %w", i+1, d, err)
-		}
-	}
-	for _, p := range e.pumps {
-		e.workers.Go(func() error { return p.Run(e.ctx) })
-	}
-	close(e.ready)
 	var ended <-chan struct{}
 	if len(e.doors) == 0 && len(e.pumps) > 0 {
 		ended = e.whenIdle(ctx)
@@ -139,10 +136,27 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-ended:
 	case <-e.closed:
 	case <-e.fault:
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return e.err
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}
+
+// open opens the doors, then the sources.
+func (e *Engine) open(ctx context.Context) error {
+	e.opening.Lock() // Close waits: it closes what is open.
+	defer e.opening.Unlock()
+	if e.closing.Load() || e.running.Swap(true) {
+		return errors.New("engine: Run was called before, or the engine is closed")
+	}
+	for i, d := range e.doors {
+		e.opened = append(e.opened, d)
+		if err := d.Open(ctx, entry{e}); err != nil {
+			return fmt.Errorf("engine: door %d (%T): %w", i+1, d, err)
+		}
+	}
+	e.startPumps()
+	close(e.ready)
 	return nil
 }
 
@@ -205,7 +219,22 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 	if e.closing.Load() {
 		return ErrClosing
 	}
-	return e.epochs.Checkpoint(ctx)
+	return e.checkpoint(ctx)
+}
+
+// checkpoint is Checkpoint, for Close too. It ends when nothing is committed any more.
+func (e *Engine) checkpoint(ctx context.Context) error {
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.working, cancel)()
+	err := e.epochs.Checkpoint(until)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if cause := context.Cause(e.working); !errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("engine: commit: %w", cause)
+	}
+	return ErrClosing
 }
 
 // Close shuts down in order: doors and sources close, what is inside is run to its end, a last epoch is
@@ -214,18 +243,7 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() {
 		e.closing.Store(true)
-		var errs []error
-		if e.running.Load() {
-			for _, d := range e.doors {
-				errs = append(errs, d.Close(ctx))
-			}
-		}
-		for _, p := range e.pumps {
-			p.Hush()
-		}
-		if !e.running.Swap(true) {
-			e.startPumps() // They are senders: without their markers no epoch ends.
-		}
+		errs := e.closeEntries(ctx)
 		errs = append(errs, e.settle(ctx))
 		close(e.closed)
 		errs = append(errs, e.stop(ctx))
@@ -235,17 +253,31 @@ func (e *Engine) Close(ctx context.Context) error {
 	return e.closeErr
 }
 
+// closeEntries closes the doors that Run has opened, and has the sources read nothing more.
+func (e *Engine) closeEntries(ctx context.Context) (errs []error) {
+	e.opening.Lock()
+	defer e.opening.Unlock()
+	for _, d := range e.opened {
+		errs = append(errs, d.Close(ctx))
+	}
+	for _, p := range e.pumps {
+		p.Hush()
+	}
+	if !e.pumping {
+		e.startPumps() // They are senders: without their markers no epoch ends.
+	}
+	return errs
+}
+
 // settle lets what is inside come to its end and commits it.
 func (e *Engine) settle(ctx context.Context) error {
-	select {
-	case <-e.fault:
+	if e.working.Err() != nil {
 		return nil // Doubt: nothing further is committed.
-	default:
 	}
 	if err := e.waitIdle(ctx); err != nil {
 		return fmt.Errorf("engine: close: messages are still on their way: %w", err)
 	}
-	if err := e.epochs.Checkpoint(ctx); err != nil {
+	if err := e.checkpoint(ctx); err != nil {
 		return fmt.Errorf("engine: close: last checkpoint: %w", err)
 	}
 	return nil
@@ -281,6 +313,7 @@ func (e *Engine) stop(ctx context.Context) error {
 }
 
 func (e *Engine) startPumps() {
+	e.pumping = true
 	for _, p := range e.pumps {
 		e.workers.Go(func() error { return p.Run(e.ctx) })
 	}

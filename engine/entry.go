@@ -118,9 +118,9 @@ func (n entry) Route(_ context.Context, id string, event connector.Event) error 
 		return err
 	}
 	collected := &collector{e: n.e, byShard: map[uint16]*envelope.Batch{}}
-	d := &Downstream{links: n.e.links, to: collected}
+	d := &Downstream{event: &event, links: n.e.links, to: collected}
 	for _, r := range in.routers {
-		if err := r(event, d); err != nil {
+		if err := r(d); err != nil {
 			return refused(err)
 		}
 	}

@@ -61,8 +61,8 @@ type ingress struct {
 	routers []router
 }
 
-// router sends an event on its way. poster is a pump, or a door's request.
-type router func(e connector.Event, d *Downstream) error
+// router sends an event, d.event, on its way.
+type router func(d *Downstream) error
 
 type source struct {
 	ingress string
@@ -101,40 +101,38 @@ func (b *Binder) ingress(id string) *ingress {
 // is the event.
 func Route[T any](b *Binder, in Ingress[T], to Input[T], id func(T) string) {
 	b.Require(anyFunction{to.in.fn})
-	addRouter(b, in, func(_ connector.Event, v T, d *Downstream) error {
-		return Forward(d, to.To(id(v)), v)
-	})
+	addRouter(b, in, func(d *Downstream, v T) error { return Forward(d, to.To(id(v)), v) })
 }
 
 // RouteKey sends each event of an ingress on to the instance whose id is the event's key.
 func RouteKey[T any](b *Binder, in Ingress[T], to Input[T]) {
 	b.Require(anyFunction{to.in.fn})
-	addRouter(b, in, func(e connector.Event, v T, d *Downstream) error {
-		if len(e.Key) == 0 {
+	addRouter(b, in, func(d *Downstream, v T) error {
+		if len(d.event.Key) == 0 {
 			return fmt.Errorf("ingress %s: event without a key, which is to be its id: %w", in.id, connector.ErrMalformed)
 		}
-		return Forward(d, to.To(alias(e.Key)), v)
+		return Forward(d, to.To(alias(d.event.Key)), v)
 	})
 }
 
 // RouteFunc sends the events of an ingress anywhere: f calls [Forward] any number of times. An error stops
 // the source, at the event, and is reported by Run. f may be called from several goroutines.
 func RouteFunc[T any](b *Binder, in Ingress[T], f func(d *Downstream, v T) error) {
-	addRouter(b, in, func(_ connector.Event, v T, d *Downstream) error { return f(d, v) })
+	addRouter(b, in, f)
 }
 
-func addRouter[T any](b *Binder, in Ingress[T], f func(connector.Event, T, *Downstream) error) {
+func addRouter[T any](b *Binder, in Ingress[T], f func(*Downstream, T) error) {
 	bound := b.ingress(in.id)
 	bound.types[in.typ.Typename()] = true
-	bound.routers = append(bound.routers, func(e connector.Event, d *Downstream) error {
-		if e.Typename != "" && e.Typename != in.typ.Typename() {
+	bound.routers = append(bound.routers, func(d *Downstream) error {
+		if e := d.event; e.Typename != "" && e.Typename != in.typ.Typename() {
 			return fmt.Errorf("ingress %s: %w: it takes %s, not %s", in.id, connector.ErrUnknownMessage, in.typ.Typename(), e.Typename)
 		}
-		v, err := in.typ.Decode(e.Value)
+		v, err := in.typ.Decode(d.event.Value)
 		if err != nil {
 			return fmt.Errorf("ingress %s: %w: %w", in.id, connector.ErrMalformed, err)
 		}
-		return f(e, v, d)
+		return f(d, v)
 	})
 }
 
@@ -144,6 +142,7 @@ func (f anyFunction) declared() *declaration { return f.d }
 
 // Downstream takes what a router forwards. It is valid until the router returns.
 type Downstream struct {
+	event *connector.Event
 	links *links
 	to    poster
 }
@@ -156,12 +155,12 @@ type poster interface {
 // Forward sends a message on from a router. All that a router forwards of one event goes in, or none.
 func Forward[M any](d *Downstream, to Ref[M], m M) error {
 	in := to.in
-	if err := statefun.ValidateID(to.id); err != nil {
-		return fmt.Errorf("forward to %s: %w", in.fn.typ, err)
-	}
 	l := d.links.of(&in.inputDeclaration)
-	if l == nil {
+	switch {
+	case l == nil:
 		return fmt.Errorf("forward to %s: %w", in.fn.typ, ErrNoFunction)
+	case to.id == "" || len(to.id) > statefun.IDBytesMax:
+		return fmt.Errorf("forward to %s: %w", in.fn.typ, statefun.ValidateID(to.id))
 	}
 	b, e := d.to.Post(l.fn, l.input, statefun.KeyHash(to.id), to.id)
 	if in.fixed && l.memory {

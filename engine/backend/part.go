@@ -38,6 +38,12 @@ func AppendPut(changes []byte, group statefun.KeyGroup, key, value []byte) []byt
 	return append(changes, value...)
 }
 
+// AppendPutHead appends a put up to its key, of which it says only the length: for callers who write the
+// key, the value's length and the value in place.
+func AppendPutHead(changes []byte, group statefun.KeyGroup, keyBytes int) []byte {
+	return binary.AppendUvarint(append(changes, opPut, byte(group), byte(group>>8)), uint64(keyBytes))
+}
+
 // AppendDelete appends a delete to the changes of a part.
 func AppendDelete(changes []byte, group statefun.KeyGroup, key []byte) []byte {
 	return appendKey(changes, opDelete, group, key)

@@ -2,7 +2,10 @@
 
 package connector
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // Source is one replayable partition of an ingress. The engine drives it from one goroutine.
 type Source interface {
@@ -34,44 +37,78 @@ type Event struct {
 // Events is a reusable list of events whose bytes lie in one buffer, so that filling it allocates nothing
 // once it has grown to its size. The zero value has no room; the engine makes them.
 type Events struct {
-	list []span
-	data []byte
-	room int
+	list  []span // Its capacity is the room.
+	data  []byte
+	names []string // The typenames that have occurred; the first is empty.
 }
 
-type span struct {
-	typename   string
-	start, mid int
-	end        int
-}
+// span is an event: its key and value in data, its typename by number. It holds no pointers.
+type span struct{ key, value, end, name uint32 }
 
 // NewEvents returns an empty list with room for n events.
-func NewEvents(n int) *Events { return &Events{room: n} }
+func NewEvents(n int) *Events { return &Events{list: make([]span, 0, n), names: []string{""}} }
 
 // Append copies an event to the end of the list. Appending beyond the room panics: what was read from
 // a source cannot be given back.
 func (e *Events) Append(key []byte, typename string, value []byte) {
-	if e.Room() == 0 {
+	n := len(e.list)
+	if n == cap(e.list) {
 		panic("connector: Events.Append without room; check Room first")
 	}
-	start := len(e.data)
-	e.data = append(e.data, key...)
-	mid := len(e.data)
-	e.data = append(e.data, value...)
-	e.list = append(e.list, span{typename: typename, start: start, mid: mid, end: len(e.data)})
+	at, end := len(e.data), len(e.data)+len(key)+len(value)
+	if end > cap(e.data) {
+		e.grow(end)
+	}
+	e.data = e.data[:end]
+	copy(e.data[at:], key)
+	copy(e.data[at+len(key):], value)
+	e.list = e.list[:n+1]
+	e.list[n] = span{uint32(at), uint32(at + len(key)), uint32(end), 0}
+	if typename != "" {
+		e.list[n].name = e.number(typename)
+	}
+}
+
+func (e *Events) grow(bytes int) {
+	if bytes > math.MaxUint32 {
+		panic("connector: Events.Append of more than 4 GiB")
+	}
+	data := make([]byte, len(e.data), max(bytes, 2*cap(e.data)))
+	copy(data, e.data)
+	e.data = data
+}
+
+// number looks a typename up. A source has few, and mostly the same as last time.
+func (e *Events) number(typename string) uint32 {
+	for i := len(e.names) - 1; i > 0; i-- {
+		if e.names[i] == typename {
+			return uint32(i)
+		}
+	}
+	e.names = append(e.names, typename)
+	return uint32(len(e.names) - 1)
 }
 
 // Room returns how many events may still be appended.
-func (e *Events) Room() int { return e.room - len(e.list) }
+func (e *Events) Room() int { return cap(e.list) - len(e.list) }
 
 // Len returns the number of events in the list.
 func (e *Events) Len() int { return len(e.list) }
 
-// At returns event i. Its slices are valid until Reset.
-func (e *Events) At(i int) Event {
+// At shows event i in into, field by field: for each message of a source, a copy of the whole costs more
+// than all else that happens to it on the way. The slices are valid until Reset.
+func (e *Events) At(i int, into *Event) {
 	s := &e.list[i]
-	return Event{Key: e.data[s.start:s.mid:s.mid], Typename: s.typename, Value: e.data[s.mid:s.end:s.end]}
+	into.Key = e.data[s.key:s.value:s.value]
+	into.Typename = e.names[s.name]
+	into.Value = e.data[s.value:s.end:s.end]
 }
 
 // Reset empties the list and keeps its memory.
-func (e *Events) Reset() { e.list, e.data = e.list[:0], e.data[:0] }
+func (e *Events) Reset() {
+	const namesMax = 1024 // A source that makes names up must not fill memory with them.
+	e.list, e.data = e.list[:0], e.data[:0]
+	if len(e.names) > namesMax {
+		e.names = e.names[:1]
+	}
+}

@@ -45,17 +45,33 @@ func ParseStateKey(key []byte) (fn envelope.Function, id []byte, err error) {
 	return envelope.Function(n), id, nil
 }
 
-// BeginValue appends the number of a state value and room for its length; the caller appends the wire
-// encoding and calls EndValue with what BeginValue returned.
-func BeginValue(dst []byte, number int) (extended []byte, start int) {
-	dst = binary.AppendUvarint(dst, uint64(number))
+// StateKeyBytes is the length of what AppendStateKey appends.
+func StateKeyBytes(fn envelope.Function, id int) int {
+	switch {
+	case fn < 1<<7:
+		return 2 + id
+	case fn < 1<<14:
+		return 3 + id
+	default:
+		return 4 + id
+	}
+}
+
+// AppendValueNumber appends the number of a state value; its length and its wire encoding follow.
+func AppendValueNumber(dst []byte, number int) []byte {
+	return binary.AppendUvarint(dst, uint64(number))
+}
+
+// BeginLength leaves room for the length of what the caller appends next, and EndLength writes it there
+// when given what BeginLength returned.
+func BeginLength(dst []byte) (extended []byte, start int) {
 	dst = append(dst, 0)
 	return dst, len(dst)
 }
 
-// EndValue writes the length of the value that began at start. Most values are shorter than 128 bytes
-// and their length is the one byte that was left for it; a longer one moves.
-func EndValue(dst []byte, start int) []byte {
+// EndLength writes the length of what has been appended since start. Mostly that is shorter than 128
+// bytes and its length the one byte that was left for it; what is longer moves.
+func EndLength(dst []byte, start int) []byte {
 	n := len(dst) - start
 	if n < 0x80 {
 		dst[start-1] = byte(n)

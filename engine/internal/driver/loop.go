@@ -119,17 +119,17 @@ func (l *Loop) Inbox() *mailbox.Inbox { return l.inbox }
 // Epoch returns the epoch that is open in the shard. Only the loop's goroutine may ask.
 func (l *Loop) Epoch() statefun.Epoch { return l.shard.Epoch() }
 
-// Stop has Run return at its next idle moment. Anyone may call it.
+// Stop has Run return at the end of its turn. Anyone may call it.
 func (l *Loop) Stop() {
 	l.stop.Store(true)
 	l.Wake()
 }
 
-// Run turns until it is stopped and has nothing left to do.
+// Run turns until it is stopped: what is not done then is cut off.
 func (l *Loop) Run() {
 	idle := 0
 	for {
-		if l.Turn(l.clock.Now()) {
+		if l.Turn(l.clock.Now()) && !l.stop.Load() {
 			idle = 0
 			continue
 		}
@@ -147,13 +147,14 @@ func (l *Loop) Run() {
 	}
 }
 
+// untilTimer returns how long to sleep: not at all when a timer came due since the turn.
 func (l *Loop) untilTimer() time.Duration {
 	at, ok := l.shard.NextTimer()
 	if !ok {
 		return -1
 	}
-	wait := min(at-l.clock.Now(), clock.Instant(time.Hour/time.Millisecond))
-	return time.Duration(max(wait, 0)) * time.Millisecond
+	const most = clock.Instant(time.Hour / time.Millisecond)
+	return time.Duration(min(max(at-l.clock.Now(), 0), most)) * time.Millisecond
 }
 
 // ready reports whether there is something to do.
@@ -283,10 +284,10 @@ func (l *Loop) flush() (any bool) {
 		}
 	}
 	held := l.shard.Waiting() + l.shard.EgressBytes()
-	part, complete := l.shard.Part()
 	l.stats.hold(held)
-	l.gate.Add(produced + held - l.accounted - l.consumed)
-	any = produced != 0 || l.consumed != 0
+	change := produced + held - l.accounted - l.consumed
+	l.gate.Add(change)
+	any = produced != 0 || l.consumed != 0 || change != 0 // Retries take from what waits, and may send nothing.
 	l.accounted, l.consumed = held, 0
 
 	for to, r := range l.out {
@@ -316,7 +317,7 @@ func (l *Loop) flush() (any bool) {
 	for _, f := range l.shard.Failures() {
 		l.hooks.Failed(f)
 	}
-	if complete {
+	if part, complete := l.shard.Part(); complete {
 		l.accounted -= part.EgressBytes // Likewise.
 		l.hooks.Part(part)
 	}

@@ -23,6 +23,7 @@ type Pump struct {
 	source   connector.Source
 	route    RouteFunc
 	events   *connector.Events
+	event    connector.Event // The one that is being routed.
 	gate     *mailbox.Gate
 	announce *Announcement
 	cut      func(Position)
@@ -46,8 +47,8 @@ type addressed struct {
 	batch *envelope.Batch
 }
 
-// RouteFunc tells where an event goes, by calling Post for each message that comes of it.
-type RouteFunc func(e connector.Event, p *Pump) error
+// RouteFunc tells where the pump's event goes, by calling Post for each message that comes of it.
+type RouteFunc func() error
 
 // Position is where a source stood at the end of an epoch.
 type Position struct {
@@ -60,7 +61,6 @@ type Position struct {
 type PumpConfig struct {
 	Name     string
 	Source   connector.Source
-	Route    RouteFunc
 	Gate     *mailbox.Gate
 	Announce *Announcement
 	Cut      func(Position) // Must not wait.
@@ -74,11 +74,15 @@ type PumpConfig struct {
 // NewPump makes a pump that is not connected yet.
 func NewPump(c PumpConfig) *Pump {
 	return &Pump{
-		name: c.Name, source: c.Source, route: c.Route, gate: c.Gate, announce: c.Announce, cut: c.Cut, failed: c.Failed,
+		name: c.Name, source: c.Source, gate: c.Gate, announce: c.Announce, cut: c.Cut, failed: c.Failed,
 		events: connector.NewEvents(c.PollMax), batchMax: c.BatchMax, groups: c.Groups,
 		open: make([]*envelope.Batch, c.Shards), epoch: 1,
 	}
 }
+
+// Route sets where events go. It is called once, before the first turn; the event is always the same
+// place, filled anew.
+func (p *Pump) Route(route func(e *connector.Event) RouteFunc) { p.route = route(&p.event) }
 
 // Quiet reports whether nothing more is read from the source. Anyone may call it.
 func (p *Pump) Quiet() bool { return p.quiet.Load() }
@@ -133,7 +137,8 @@ func (p *Pump) Turn(ctx context.Context) {
 		err = nil // Interrupted, for the cut.
 	}
 	for i := range p.events.Len() {
-		if bad := p.route(p.events.At(i), p); bad != nil {
+		p.events.At(i, &p.event)
+		if bad := p.route(); bad != nil {
 			// P8: a record is one unit. Nothing of this poll leaves, and the position stays before it.
 			p.discard()
 			p.fail(fmt.Errorf("event %d of this run: %w", p.Events()+int64(i)+1, bad))
@@ -153,8 +158,8 @@ func (p *Pump) Turn(ctx context.Context) {
 
 // fail stops the ingress: nothing more is read, and the engine says so.
 func (p *Pump) fail(err error) {
+	p.failed(fmt.Errorf("source %s: %w", p.name, err)) // First: a quiet source may end Run.
 	p.quiet.Store(true)
-	p.failed(fmt.Errorf("source %s: %w", p.name, err))
 }
 
 // Post appends an envelope for an address; the router writes the payload into it, at once.

@@ -73,6 +73,13 @@ func (g *Gate) Wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// caughtUp takes back that a ring lags. Those who wait look again: the producer, too, may be the one who
+// ends a lag, when the consumer has let them look already and found the ring marked.
+func (g *Gate) caughtUp() {
+	g.lagging.Add(-1)
+	g.Notify()
+}
+
 // Notify lets those who wait look again, if there is room. A shard calls it when it has taken something;
 // it costs a load when nobody waits.
 func (g *Gate) Notify() {

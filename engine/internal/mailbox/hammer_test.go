@@ -31,39 +31,56 @@ func bubble(t *testing.T, f func(*testing.T)) {
 	})
 }
 
-// Many leave work and wake the owner, who sleeps whenever there is none: no wake-up is lost, however the
-// two sides meet, with a timer running or without, and every token is taken.
+// Two who wait for each other, so that one lost wake-up is the end: whoever has the ball passes it on and
+// sleeps until it comes back, now at once, now after looking around for it a while.
 func TestParkerHammer(t *testing.T) {
-	const wakers, works = 4, 100_000
 	for _, d := range []time.Duration{-1, time.Hour} {
 		t.Run(fmt.Sprint(d), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				p := NewParker()
-				var left atomic.Int64
-				var all sync.WaitGroup
-				for i := range wakers {
-					all.Go(func() {
-						rng := rand.New(rand.NewPCG(1, uint64(i)))
-						for range works {
-							left.Add(1)
-							yieldSometimes(rng)
-							p.Wake()
-							yieldSometimes(rng)
+				const passes = 200_000
+				parkers := [2]*Parker{NewParker(), NewParker()}
+				var ball atomic.Int64 // How often it was passed: the lowest bit says who has it.
+				var both sync.WaitGroup
+				for me := range int64(2) {
+					both.Go(func() {
+						rng := rand.New(rand.NewPCG(1, uint64(me)))
+						for n := me; n < passes; n += 2 {
+							for range rng.IntN(100) {
+								if ball.Load() == n {
+									break
+								}
+							}
+							for ball.Load() != n {
+								parkers[me].Park(func() bool { return ball.Load() == n }, d)
+							}
+							ball.Add(1)
+							parkers[1-me].Wake()
 						}
 					})
 				}
-				for taken := int64(0); taken < wakers*works; {
-					n := left.Swap(0)
-					if taken += n; n == 0 {
-						p.Park(func() bool { return left.Load() != 0 }, d)
+				both.Wait()
+				for _, p := range parkers {
+					if p.parked.Load() || len(p.wake) != 0 {
+						t.Errorf("awake, but parked %v with %d tokens", p.parked.Load(), len(p.wake))
 					}
 				}
-				all.Wait()
+			})
+		})
+	}
+}
+
+// Work that comes while the owner is about to sleep: after it has looked, or while it looks and finds it.
+func TestParkerWokenWhileLooking(t *testing.T) {
+	for _, found := range []bool{false, true} {
+		for _, d := range []time.Duration{-1, time.Hour} {
+			bubble(t, func(t *testing.T) {
+				p := NewParker()
+				p.Park(func() bool { p.Wake(); return found }, d)
 				if p.parked.Load() || len(p.wake) != 0 {
 					t.Errorf("awake, but parked %v with %d tokens", p.parked.Load(), len(p.wake))
 				}
 			})
-		})
+		}
 	}
 }
 
@@ -97,55 +114,65 @@ func TestParkerTimerHammer(t *testing.T) {
 }
 
 // Sources take credit and leave work, a shard takes the work and lets them look again: nobody waits for
-// ever while there is room, though some give up in the middle of it.
+// ever while there is room, though some give up in the middle of it. There is room for one, so that with
+// a single source one lost notice is the end.
 func TestGateHammer(t *testing.T) {
-	const sources, events, size = 8, 20_000, 10
-	bubble(t, func(t *testing.T) {
-		gate := NewGate(4 * size)
-		p := NewParker()
-		var left atomic.Int64
-		var all sync.WaitGroup
-		for i := range sources {
-			all.Go(func() {
-				rng := rand.New(rand.NewPCG(1, uint64(i)))
-				for n := 0; n < events; {
-					ctx, cancel := context.WithCancel(t.Context())
-					if rng.IntN(16) == 0 {
-						all.Go(cancel) // At some moment of the wait, or before it, or after.
-					}
-					err := gate.Wait(ctx)
-					cancel()
-					if err != nil {
-						continue
-					}
-					gate.Add(size)
-					left.Add(1)
-					p.Wake()
-					n++
-					yieldSometimes(rng)
+	for _, sources := range []int{1, 2, 8} {
+		t.Run(fmt.Sprintf("sources=%d", sources), func(t *testing.T) {
+			bubble(t, func(t *testing.T) { hammerGate(t, sources) })
+		})
+	}
+}
+
+func hammerGate(t *testing.T, sources int) {
+	const size = 10
+	events := 100_000 / sources
+	gate := NewGate(size)
+	p := NewParker()
+	var left atomic.Int64
+	var all sync.WaitGroup
+	for i := range sources {
+		all.Go(func() {
+			rng := rand.New(rand.NewPCG(1, uint64(i)))
+			for n := 0; n < events; {
+				ctx, cancel := context.WithCancel(t.Context())
+				if rng.IntN(32) == 0 {
+					all.Go(cancel) // At some moment of the wait, or before it, or after.
 				}
-			})
-		}
-		rng := rand.New(rand.NewPCG(2, 2))
-		for taken := int64(0); taken < sources*events; {
-			n := left.Swap(0)
-			if taken += n; n == 0 {
-				p.Park(func() bool { return left.Load() != 0 }, -1)
-				continue
+				err := gate.Wait(ctx)
+				cancel()
+				if err != nil {
+					continue
+				}
+				gate.Add(size)
+				left.Add(1)
+				p.Wake()
+				n++
 			}
-			yieldSometimes(rng)
-			gate.Add(-n * size)
-			gate.Notify()
+		})
+	}
+	rng := rand.New(rand.NewPCG(2, 2))
+	for taken := 0; taken < sources*events; {
+		for range rng.IntN(100) {
+			if left.Load() != 0 {
+				break
+			}
 		}
-		all.Wait()
-		if gate.Queued() != 0 || gate.waiting.Load() != 0 || !gate.Open() {
-			t.Errorf("%d bytes queued, %d wait, open %v", gate.Queued(), gate.waiting.Load(), gate.Open())
+		n := left.Swap(0)
+		if taken += int(n); n == 0 {
+			p.Park(func() bool { return left.Load() != 0 }, -1)
+			continue
 		}
-		// Each source may have looked while there was room for one more.
-		if most := int64((4 - 1 + sources) * size); gate.Peak() > most {
-			t.Errorf("the peak is %d bytes; want at most %d", gate.Peak(), most)
-		}
-	})
+		gate.Add(-n * size)
+		gate.Notify()
+	}
+	all.Wait()
+	if gate.Queued() != 0 || gate.waiting.Load() != 0 || !gate.Open() {
+		t.Errorf("%d bytes queued, %d wait, open %v", gate.Queued(), gate.waiting.Load(), gate.Open())
+	}
+	if most := int64(sources * size); gate.Peak() > most { // Each may have looked while there was room.
+		t.Errorf("the peak is %d bytes; want at most %d", gate.Peak(), most)
+	}
 }
 
 // Producers at full speed and one consumer: what is let in is taken, once, in each producer's order.

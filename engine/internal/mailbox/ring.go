@@ -104,24 +104,32 @@ func (r *Ring) Empty() bool { return r.popped.Load() == r.pushed.Load() }
 // Len returns how many batches are waiting.
 func (r *Ring) Len() int { return int(r.pushed.Load() - r.popped.Load()) }
 
-// raise marks the ring as lagging. The consumer may have drained the ring between the producer's look
-// and the mark, and would never look again; so the producer looks again after marking. All loads
-// and stores are sequentially consistent: at least one of the two sees the other.
+// raise marks the ring as lagging. The gate counts it first: it may show a lag too many for a moment, and
+// never one too few, or ingress would slip in while the ring is long. The consumer may have drained the
+// ring between the producer's look and the mark, and would never look again; so the producer looks again
+// after marking. All loads and stores are sequentially consistent: at least one of the two sees the other.
 func (r *Ring) raise() {
-	if r.gate == nil || r.lagging.Load() { // Nobody else raises it.
+	if r.gate == nil || r.lagging.Load() {
 		return
 	}
-	r.gate.lagging.Add(1) // Before the mark: whoever takes the mark away finds it counted.
-	r.lagging.Store(true)
+	r.gate.lagging.Add(1)
+	if !r.lagging.CompareAndSwap(false, true) {
+		r.gate.caughtUp() // It was put back up, see lower.
+		return
+	}
 	r.lower()
 }
 
-// lower ends the lag once half a segment is left, so that the gate does not flap. Whoever ends it tells
-// those who wait at the gate: the other side may have told them for the last time while it still lagged.
+// lower ends the lag once half a segment is left, so that the gate does not flap. Between the look and
+// the mark the producer may have pushed a lot and found the mark still up; so the mark goes up again, and
+// the gate has counted it all the while. Whoever ends the lag tells those who wait at the gate: the other
+// side may have told them for the last time while it still lagged.
 func (r *Ring) lower() {
-	if r.Len() <= r.slots/2 && r.lagging.CompareAndSwap(true, false) {
-		r.gate.lagging.Add(-1)
-		r.gate.Notify()
+	for r.Len() <= r.slots/2 && r.lagging.CompareAndSwap(true, false) {
+		if r.Len() <= r.slots || !r.lagging.CompareAndSwap(false, true) {
+			r.gate.caughtUp()
+			return
+		}
 	}
 }
 

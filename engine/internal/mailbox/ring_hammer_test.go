@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/millrace-io/millrace/engine/internal/envelope"
@@ -76,7 +77,53 @@ func TestRingHammer(t *testing.T) {
 	}
 }
 
-// Many rings at one gate, which lag and catch up all the time, and ingress that waits for credit: it is
+// One side pushes some while the other takes some, again and again. Whenever both rest, the ring lags if
+// more than a segment waits, does not if at most half a segment does, and the gate knows.
+func TestRingLagHammer(t *testing.T) {
+	for _, slots := range []int{1, 2, 64} {
+		t.Run(fmt.Sprintf("slots=%d", slots), func(t *testing.T) {
+			const rounds = 50_000
+			gate := NewGate(1)
+			r := NewRing(slots, gate)
+			batch := envelope.New(0)
+			var arrived atomic.Int64
+			meet := func(n int64) {
+				for arrived.Add(1); arrived.Load() < 2*n; {
+					runtime.Gosched()
+				}
+			}
+			var consumer sync.WaitGroup
+			consumer.Go(func() {
+				rng := rand.New(rand.NewPCG(5, uint64(slots)))
+				for round := range int64(rounds) {
+					meet(2*round + 1)
+					for range rng.IntN(3*slots + 1) {
+						r.Pop()
+					}
+					meet(2*round + 2)
+				}
+			})
+			rng := rand.New(rand.NewPCG(6, uint64(slots)))
+			failed := false
+			for round := range int64(rounds) {
+				n, lags := r.Len(), r.lagging.Load()
+				counted := gate.lagging.Load()
+				if !failed && (n > slots && !lags || n <= slots/2 && lags || (counted == 1) != lags || counted&^1 != 0) {
+					t.Errorf("round %d: %d batches wait; lagging %v, %d rings lag at the gate", round, n, lags, counted)
+					failed = true
+				}
+				meet(2*round + 1)
+				for range min(rng.IntN(3*slots+1), 8*slots-n) {
+					r.Push(batch)
+				}
+				meet(2*round + 2)
+			}
+			consumer.Wait()
+		})
+	}
+}
+
+// Many rings at one gate, which lag and catch up all the time, and pumps that wait for credit: they are
 // let in whenever no ring lags, and the count of those that do comes out at zero.
 func TestRingsAtOneGate(t *testing.T) {
 	const rings, batches = 4, 20_000
@@ -86,7 +133,7 @@ func TestRingsAtOneGate(t *testing.T) {
 		for i := range rings {
 			r := NewRing(1, gate)
 			wake := NewParker()
-			all.Go(func() { // A pump: credit first.
+			all.Go(func() {
 				rng := rand.New(rand.NewPCG(3, uint64(i)))
 				for range batches {
 					if err := gate.Wait(t.Context()); err != nil {

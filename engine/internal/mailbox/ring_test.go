@@ -73,12 +73,32 @@ func TestRingModel(t *testing.T) {
 				if r.Len() != len(queue) || r.Empty() != (len(queue) == 0) {
 					t.Fatalf("Len() = %d, Empty() = %v; want %d", r.Len(), r.Empty(), len(queue))
 				}
+				if kept := held(r.returns.slots); kept != len(returned) {
+					t.Fatalf("%d batches are on their way back; %d are held", len(returned), kept)
+				}
+				kept := 0
+				for s := r.head; s != nil; s = s.next {
+					kept += held(s.slots)
+				}
+				if kept != len(queue) {
+					t.Fatalf("%d batches wait; %d are held", len(queue), kept)
+				}
 				if gate.Open() == lags {
 					t.Fatalf("%d of %d slots: gate open %v, ring lags %v", len(queue), slots, gate.Open(), lags)
 				}
 			},
 		})
 	})
+}
+
+// held counts the batches that the garbage collector cannot have.
+func held(slots []*envelope.Batch) (n int) {
+	for _, b := range slots {
+		if b != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // Whoever ends the lag lets ingress look again: it may be the last thing that happens for a long time.
@@ -97,6 +117,23 @@ func TestRingNotifies(t *testing.T) {
 				t.Error("the ring no longer lags, and nobody was told")
 			}
 		})
+	}
+}
+
+// The consumer may take everything between the producer's look and its mark, and never look again: the
+// mark must not stay.
+func TestRingDrainedBeforeTheMark(t *testing.T) {
+	gate := NewGate(1)
+	r := NewRing(1, gate)
+	r.Push(envelope.New(0))
+	r.Pop()
+	gate.waiting.Add(1)
+	r.raise() // As a producer does that has found two batches waiting, just before.
+	if r.lagging.Load() || !gate.Open() {
+		t.Errorf("an empty ring lags; gate open %v", gate.Open())
+	}
+	if len(gate.token) != 1 {
+		t.Error("the ring lagged for a moment, and those who saw it were not told that it is over")
 	}
 }
 

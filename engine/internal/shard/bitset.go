@@ -24,14 +24,21 @@ func (b *bitset) set(s table.Slot) {
 	b.any = true
 }
 
-// takeFrom removes and returns the first slot at or after word i, and where to go on.
-func (b *bitset) takeFrom(i int) (s table.Slot, next int, ok bool) {
+// take removes the first slots at or after word i into slots, and returns how many there were and the word
+// to go on from. None means that the set is empty from there on.
+func (b *bitset) take(i int, slots []table.Slot) (n, next int) {
 	for ; i < len(b.words); i++ {
-		if w := b.words[i]; w != 0 {
-			b.words[i] = w & (w - 1)
-			return table.Slot(i<<6 + bits.TrailingZeros64(w)), i, true
+		w := b.words[i]
+		for ; w != 0; w &= w - 1 {
+			if n == len(slots) {
+				b.words[i] = w
+				return n, i
+			}
+			slots[n] = table.Slot(i<<6 + bits.TrailingZeros64(w))
+			n++
 		}
+		b.words[i] = 0
 	}
-	b.any = false
-	return 0, i, false
+	b.any = n > 0
+	return n, i
 }

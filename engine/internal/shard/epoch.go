@@ -27,7 +27,6 @@ type epochs struct {
 
 	changes [2][]byte // By parity.
 	key     []byte    // Scratch.
-	value   []byte
 }
 
 func (e *epochs) open() { e.now = 1 }
@@ -108,22 +107,35 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 			continue
 		}
 		for {
-			slot, next, ok := fn.dirty[parity].takeFrom(s.epoch.word)
+			var slots [groupMax]table.Slot
+			n, next := fn.dirty[parity].take(s.epoch.word, slots[:min(most, groupMax)])
 			s.epoch.word = next
-			if !ok {
+			if n == 0 {
 				break
 			}
-			// What was written meanwhile has been encoded then, and what was removed is recorded.
-			if row := fn.table.Row(slot); row.Flags&dirtyFlags[parity] != 0 {
-				s.encode(fn, row, parity)
-			}
-			if most--; most == 0 {
+			s.encodeGroup(fn, slots[:n], parity)
+			if most -= n; most == 0 {
 				return true
 			}
 		}
 	}
 	s.epoch.drained = true
 	return false
+}
+
+// encodeGroup encodes the instances in slots that are still dirty: what was written meanwhile has been
+// encoded then, and what was removed is recorded. All rows are touched before the first is encoded, so
+// that their cache misses overlap.
+func (s *Shard) encodeGroup(fn *Function, slots []table.Slot, parity int) {
+	var dirty [groupMax]bool
+	for i, slot := range slots {
+		dirty[i%groupMax] = fn.table.Row(slot).Flags&dirtyFlags[parity] != 0
+	}
+	for i, slot := range slots {
+		if dirty[i%groupMax] {
+			s.encode(fn, fn.table.Row(slot), parity)
+		}
+	}
 }
 
 // Part returns the shard's share of the closing epoch once it is complete: every sender has crossed and
@@ -165,16 +177,19 @@ func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 		return
 	}
 	row.Flags |= flagStored
-	ep := &s.epoch
-	ep.key = checkpoint.AppendStateKey(ep.key[:0], fn.number, fn.table.ID(row))
-	ep.value = ep.value[:0]
+	// Written where it will stay: what lies in between would be copied twice, for every dirty instance.
+	changes := s.epoch.changes[parity]
+	id := fn.table.ID(row)
+	group := statefun.KeyGroupOf(row.Hash, len(s.route))
+	changes = backend.AppendPutHead(changes, group, checkpoint.StateKeyBytes(fn.number, len(id)))
+	changes = checkpoint.AppendStateKey(changes, fn.number, id)
+	changes, start := checkpoint.BeginLength(changes)
 	for number := range fn.Values {
 		if row.Present&(1<<number) != 0 {
-			ep.value = s.encodeValue(ep.value, number, &fn.Values[number], row)
+			changes = s.encodeValue(changes, number, &fn.Values[number], row)
 		}
 	}
-	group := statefun.KeyGroupOf(row.Hash, len(s.route))
-	ep.changes[parity] = backend.AppendPut(ep.changes[parity], group, ep.key, ep.value)
+	s.epoch.changes[parity] = checkpoint.EndLength(changes, start)
 	s.Counts.Encoded++
 }
 

@@ -126,9 +126,13 @@ func (s *Shard) DrainReplies() []*envelope.Batch {
 	return s.drain(&s.outlets[len(s.outlets)-extraOutlets+outletReplies])
 }
 
-// DrainEgress hands over egress records before their epoch has ended. Only an engine without epochs
-// does that; otherwise they leave with the part (I5).
-func (s *Shard) DrainEgress() []*envelope.Batch { return s.drain(s.egress()) }
+// DrainEgress hands over egress records before their epoch has ended, those that a cut has sealed first.
+// Only an engine without epochs does that; otherwise they leave with the part (I5).
+func (s *Shard) DrainEgress() []*envelope.Batch {
+	b := append(s.sealed, s.drain(s.egress())...)
+	s.sealed, s.sealedBytes = nil, 0
+	return b
+}
 
 func (s *Shard) egress() *outlet { return &s.outlets[len(s.outlets)-extraOutlets+outletEgress] }
 

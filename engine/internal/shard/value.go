@@ -12,7 +12,7 @@ import (
 
 // encodeValue appends one state value of a row to an entry.
 func (s *Shard) encodeValue(dst []byte, number int, v *Value, row *table.Row) []byte {
-	dst, start := checkpoint.BeginValue(dst, number)
+	dst, start := checkpoint.BeginLength(checkpoint.AppendValueNumber(dst, number))
 	at := unsafe.Add(row.State(), v.Offset)
 	if v.Encode == nil {
 		c := (*Cell)(at)
@@ -24,5 +24,5 @@ func (s *Shard) encodeValue(dst []byte, number int, v *Value, row *table.Row) []
 			invariant.Failf("shard %d: state %s cannot be encoded: %v", s.id, v.Name, err)
 		}
 	}
-	return checkpoint.EndValue(dst, start)
+	return checkpoint.EndLength(dst, start)
 }

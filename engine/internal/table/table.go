@@ -5,6 +5,8 @@ package table
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"github.com/millrace-io/millrace/engine/internal/invariant"
 )
 
 // Table holds the instances of one function type on one shard.
@@ -24,6 +26,7 @@ type Table struct {
 	directory []*[segmentEntries]entry // By the upper depth bits of the tag.
 	segments  []segment                // The same, with what lookups do not need.
 	depth     uint
+	shift     uint                  // 32 - depth
 	splitting [segmentEntries]entry // The segment that is being split.
 
 	slabs [][]byte
@@ -61,7 +64,7 @@ const (
 func New(arena *Arena, heap *Heap, stateBytes int) *Table {
 	const line = 64
 	stride := (RowHead + stateBytes + line - 1) &^ (line - 1)
-	t := &Table{arena: arena, heap: heap, stride: stride}
+	t := &Table{arena: arena, heap: heap, stride: stride, shift: 32}
 	t.directory = []*[segmentEntries]entry{t.newSegment()}
 	t.segments = []segment{{}}
 	return t
@@ -83,16 +86,24 @@ func (t *Table) Row(s Slot) *Row {
 	return (*Row)(unsafe.Pointer(&t.slabs[s>>slabBits][int(s&slabMask)*t.stride]))
 }
 
-// Touch loads the place where the search for a tag begins. The value means nothing: a shard touches the
-// places for many messages before it needs the first, so that their cache misses overlap.
-func (t *Table) Touch(tag Tag) uint64 {
-	return uint64(t.directory[tag>>(32-t.depth)][tag&segmentMask])
+// Touch loads the place where the search for a tag begins, and returns what is there, for Candidate. A
+// shard touches the places for many messages before it needs the first, so that their cache misses
+// overlap.
+func (t *Table) Touch(tag Tag) (first uint64) {
+	return uint64(t.directory[t.at(tag)][tag&segmentMask])
 }
 
 // Candidate returns the slot of the first entry with a tag. It is almost always the right one; the row
 // tells. It looks at no row, so that those of many messages can then be touched together.
-func (t *Table) Candidate(tag Tag) (s Slot, ok bool) {
-	entries := t.directory[tag>>(32-t.depth)]
+func (t *Table) Candidate(tag Tag, first uint64) (s Slot, ok bool) {
+	if Tag(first>>32) == tag && first != 0 {
+		return Slot(uint32(first)) - 1, true
+	}
+	return t.further(tag)
+}
+
+func (t *Table) further(tag Tag) (s Slot, ok bool) {
+	entries := t.directory[t.at(tag)]
 	for i := tag & segmentMask; ; i = (i + 1) & segmentMask {
 		e := entries[i]
 		if e == 0 {
@@ -104,13 +115,17 @@ func (t *Table) Candidate(tag Tag) (s Slot, ok bool) {
 	}
 }
 
+// at returns the place of a tag's segment in the directory. A shift by 32 must give 0, so it is done in
+// 64 bits; the mask spares the compiler a comparison.
+func (t *Table) at(tag Tag) uint64 { return uint64(tag) >> (t.shift & 63) }
+
 // Is reports whether the row is the instance with the key.
 func (t *Table) Is(r *Row, k *Key) bool { return t.matches(r, k) }
 
 // Find returns the slot of the instance with the key.
 func (t *Table) Find(k *Key) (s Slot, ok bool) {
 	tag := k.Tag
-	entries := t.directory[tag>>(32-t.depth)]
+	entries := t.directory[t.at(tag)]
 	for i := tag & segmentMask; ; i = (i + 1) & segmentMask {
 		e := entries[i]
 		if e == 0 {
@@ -129,13 +144,13 @@ func (t *Table) Find(k *Key) (s Slot, ok bool) {
 // presence and state are zero.
 func (t *Table) Insert(k *Key) Slot {
 	tag := k.Tag
-	for t.segments[tag>>(32-t.depth)].used >= segmentUsedMax && t.split(tag) {
+	for t.segments[t.at(tag)].used >= segmentUsedMax && t.split(tag) {
 	}
 	s := t.takeSlot()
 	r := t.Row(s)
 	r.Hash = k.Hash
 	t.setID(r, k)
-	d := tag >> (32 - t.depth)
+	d := t.at(tag)
 	place(t.directory[d], tag, s)
 	t.each(d, func(m *segment) { m.used++ })
 	t.count++
@@ -145,7 +160,7 @@ func (t *Table) Insert(k *Key) Slot {
 // Release removes an instance, by its slot and its tag. The slot may be handed out again at once.
 func (t *Table) Release(s Slot, tag Tag) {
 	r := t.Row(s)
-	d := tag >> (32 - t.depth)
+	d := t.at(tag)
 	remove(t.directory[d], tag, s)
 	t.each(d, func(m *segment) { m.used-- })
 	if r.idLen > 16 {
@@ -202,17 +217,17 @@ func remove(entries *[segmentEntries]entry, tag Tag, s Slot) {
 // split divides the segment of tag by the next bit of its tags. It reports false when there is no such
 // bit: then the segment fills up to its last place but one and takes no more.
 func (t *Table) split(tag Tag) bool {
-	d := tag >> (32 - t.depth)
+	d := t.at(tag)
 	old := t.segments[d]
 	if old.depth == depthMax {
 		if old.used >= segmentEntries-1 {
-			panic("table: more than four thousand instances of one function type share 20 bits of their hash")
+			invariant.Failf("table: more than four thousand instances of one function type share 20 bits of their tag")
 		}
 		return false
 	}
 	if old.depth == t.depth {
 		t.double()
-		d = tag >> (32 - t.depth)
+		d = t.at(tag)
 	}
 	left, right := t.directory[d], t.newSegment()
 	t.splitting = *left
@@ -250,16 +265,17 @@ func (t *Table) double() {
 	}
 	t.directory, t.segments = directory, segments
 	t.depth++
+	t.shift--
 }
 
 // share returns which places of the directory show the same segment as place d.
-func (t *Table) share(d Tag) (first, n Tag) {
+func (t *Table) share(d uint64) (first, n uint64) {
 	n = 1 << (t.depth - t.segments[d].depth)
 	return d &^ (n - 1), n
 }
 
 // each applies f to the records of d's segment in every place of the directory that shows it.
-func (t *Table) each(d Tag, f func(*segment)) {
+func (t *Table) each(d uint64, f func(*segment)) {
 	first, n := t.share(d)
 	for i := first; i < first+n; i++ {
 		f(&t.segments[i])

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// player implements a function type on one shard: it does what the plans of its messages say.
+type player struct {
+	run   *run
+	kind  int
+	slots []slot
+}
+
+func (p *player) Small(ctx *engine.Context, m small) error {
+	if m.Check != ^m.Serial {
+		m.Serial = 0
+	}
+	_, err := p.handle(ctx, m.Serial, formSmall)
+	return err
+}
+
+func (p *player) Large(ctx *engine.Context, m large) error {
+	serial := m[0]
+	if largeOf(serial) != m {
+		serial = 0
+	}
+	_, err := p.handle(ctx, serial, formLarge)
+	return err
+}
+
+func (p *player) Text(ctx *engine.Context, m string) error {
+	_, err := p.handle(ctx, serialOfText(m), formText)
+	return err
+}
+
+func (p *player) Query(ctx *engine.Context, m query) (string, error) {
+	return p.handle(ctx, m.Serial, formQuery)
+}
+
+func (p *player) Any(ctx *engine.Context, m engine.TypedValue) error {
+	_, err := p.handle(ctx, serialOfAny(m), formAny)
+	return err
+}
+
+// attempt is an invocation that is running: what it has done so far, by the model.
+type attempt struct {
+	*run
+	player *player
+	ctx    *engine.Context
+	self   address
+	msg    *message
+	inst   *instance
+	now    clock.Instant
+	epoch  statefun.Epoch
+
+	values  []*uint64
+	sends   []*message
+	cancels []*message
+	records []*record
+	replies int
+}
+
+// handle runs one attempt. What it does is added to the model at the very end, when nothing can fail.
+func (p *player) handle(ctx *engine.Context, serial uint64, f form) (reply string, err error) {
+	a, err := p.begin(ctx, serial, f)
+	if err != nil {
+		p.run.violate(err)
+		return "", nil
+	}
+	plan := a.msg.plan
+	if plan.probe {
+		a.succeed()
+		return "", nil
+	}
+	p.run.interrupt()
+	var end *fault
+	if a.msg.tries < len(plan.faults) {
+		end = &plan.faults[a.msg.tries]
+	}
+	a.count()
+	for i := 0; i <= len(plan.steps); i++ {
+		if end != nil && end.after == i {
+			if err := a.fault(end.kind); err != nil {
+				return "", err
+			}
+		}
+		if i < len(plan.steps) {
+			a.step(plan.steps[i])
+		}
+	}
+	if end != nil { // Of the kinds that make an invocation fail when its handler returns.
+		a.failed(false)
+		return "", nil
+	}
+	switch {
+	case f != formQuery:
+	case plan.pending:
+		err = engine.ErrPending
+	default:
+		reply = a.reply()
+	}
+	a.succeed()
+	return reply, err
+}
+
+// begin finds out which message this is and whether it may be run here and now.
+func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, error) {
+	r := p.run
+	msg := r.model.messages[serial]
+	self := ctx.Self()
+	a := &attempt{
+		run: r, player: p, ctx: ctx, msg: msg, now: r.clock.Now(),
+		epoch: r.app.Loops[ctx.Shard()].Epoch(),
+		self:  address{p.kind, slices.Index(ids, self.ID)},
+	}
+	r.trace.add(serial, uint64(a.self.kind), uint64(a.self.id), uint64(a.now), uint64(a.epoch), uint64(ctx.Shard()))
+	switch {
+	case msg == nil:
+		return nil, fmt.Errorf("atomicity: message %d at %v was never sent: the invocation that tried has failed", serial, a.self)
+	case msg.done:
+		return nil, fmt.Errorf("counts: %v is run, but has taken effect or was cancelled", msg)
+	case msg.plan.to != a.self || msg.plan.form != f || self != a.self.address():
+		return nil, fmt.Errorf("isolation: %v is run at %v, %v, form %d", msg, a.self, self, f)
+	}
+	a.inst = r.model.instance(a.self, len(p.slots))
+	a.values = slices.Clone(a.inst.values)
+	r.logf("run     %v on shard %d in epoch %d at %d", msg, ctx.Shard(), a.epoch, a.now)
+	if err := r.model.mayRun(msg, a.inst); err != nil {
+		return nil, err
+	}
+	if err := a.checkTime(); err != nil {
+		return nil, err
+	}
+	if err := a.checkCaller(); err != nil {
+		return nil, err
+	}
+	if msg.epoch > a.epoch {
+		return nil, fmt.Errorf("cuts: %v, sent in epoch %d, takes effect in %d", msg, msg.epoch, a.epoch)
+	}
+	for i, s := range p.slots {
+		if err := s.check(ctx, a.values[i]); err != nil {
+			return nil, fmt.Errorf("isolation or atomicity: %v finds at %v: %w", msg, a.self, err)
+		}
+	}
+	if a.inst.suspended {
+		a.inst.suspended, a.inst.attempts = false, 0
+		a.inst.resumes--
+	}
+	return a, nil
+}
+
+func (a *attempt) checkTime() error {
+	msg := a.msg
+	if got := clock.Instant(a.ctx.Now().UnixMilli()); got != a.now {
+		return fmt.Errorf("time: %v is told that it is %d at %d", msg, got, a.now)
+	}
+	if !msg.delayed {
+		return nil
+	}
+	if msg.due > a.now {
+		return fmt.Errorf("time: %v is early: it is %d", msg, a.now)
+	}
+	// It may have waited behind another.
+	waited := msg.tries > 0 || a.inst.freed == a.now
+	if a.Case.Config.Jumps == 0 && msg.due != a.now && !waited {
+		return fmt.Errorf("time: %v is late: it is %d", msg, a.now)
+	}
+	msg.fired = true
+	return nil
+}
+
+func (a *attempt) checkCaller() error {
+	caller, ok := a.ctx.Caller()
+	switch msg := a.msg; {
+	case msg.from.outside == 0 && (!ok || caller != msg.from.address.address()),
+		msg.from.outside > 0 && ok != msg.asked:
+		return fmt.Errorf("isolation: %v seems to come from %v, %v", msg, caller, ok)
+	}
+	return nil
+}
+
+// failed notes that the attempt leaves no trace.
+func (a *attempt) failed(forGood bool) {
+	inst := a.inst
+	a.msg.tries++
+	a.model.failures++
+	if inst.blocked == nil {
+		a.model.waiting++
+	}
+	inst.blocked = a.msg
+	inst.attempts++
+	inst.suspended = forGood || inst.attempts > a.Case.Config.Retries
+	a.trace.add(0)
+}
+
+// succeed lets the attempt take effect.
+func (a *attempt) succeed() {
+	inst, m := a.inst, a.model
+	if inst.blocked != nil {
+		m.waiting--
+		inst.freed = a.now
+	}
+	inst.blocked, inst.attempts = nil, 0
+	inst.values = a.values
+	changed := m.changed[a.epoch]
+	if changed == nil {
+		changed = map[address][]*uint64{}
+		m.changed[a.epoch] = changed
+	}
+	changed[a.self] = a.values
+	m.finish(a.msg)
+	for _, msg := range a.cancels {
+		m.finish(msg)
+		m.cancelled++
+	}
+	for _, msg := range a.sends {
+		m.sent(msg)
+		if msg.undone {
+			m.finish(msg)
+			m.cancelled++
+		}
+	}
+	for _, rec := range a.records {
+		m.records[rec.serial] = rec
+		l := lane{rec.from, rec.egress}
+		m.emitted[l] = append(m.emitted[l], rec)
+	}
+	m.replies += a.replies
+	m.invocations++
+	a.sources.ran(a.msg, a.epoch)
+	a.trace.add(1)
+}
+
+var errFault = errors.New("a fault of the simulation")

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/internal/clock"
+)
+
+// roundsMax is how many rounds may go by in which nothing takes effect, while everybody takes turns and
+// time passes by a second: many times the longest back-off.
+const roundsMax = 200
+
+// drained reports whether all messages have come in and taken effect.
+func (r *run) drained() bool {
+	for _, s := range r.sources {
+		if s.next < len(s.roots) {
+			return false
+		}
+	}
+	return len(r.doors) == 0 && r.model.pending == 0
+}
+
+// heal resumes whatever is suspended and has everybody take turns until all is done.
+func (r *run) heal() {
+	for idle := 0; !r.drained() && r.violation == nil; idle++ {
+		before := r.model.invocations + r.model.failures
+		r.round(true)
+		if r.drained() || r.violation != nil {
+			return
+		}
+		r.passToNext()
+		if r.model.invocations+r.model.failures != before {
+			idle = 0
+		}
+		if idle == roundsMax {
+			r.violate(fmt.Errorf("progress: nothing takes effect any more, %d messages are left:%s", r.model.pending, r.model.stuck()))
+		}
+	}
+}
+
+// round gives everybody turns until nothing moves.
+func (r *run) round(begin bool) {
+	r.turns++
+	for _, a := range r.suspended() {
+		r.resumeAddress(a)
+	}
+	for range len(r.doors) {
+		r.enter()
+		r.settle()
+	}
+	for _, p := range r.app.Pumps {
+		p.Turn(context.Background())
+	}
+	r.settle()
+	for range 3 { // Begin, collect, and what others do in between.
+		r.epoch(begin && r.Case.Config.CutEvery > 0)
+		for _, p := range r.app.Pumps {
+			p.Turn(context.Background())
+		}
+		r.settle()
+		for i, d := range r.app.Drains {
+			d.Turn()
+			for len(r.sinks[i].open) > 0 {
+				r.sinks[i].confirm(0)
+			}
+		}
+		begin = false
+	}
+}
+
+// passToNext lets time pass to the next delayed message, but not beyond the next retry.
+func (r *run) passToNext() {
+	now := r.clock.Now()
+	d := clock.Instant(1000)
+	due, ok := r.model.nextDue(now)
+	if ok && (r.model.waiting == 0 || due-now < d) {
+		d = due - now
+	}
+	r.advance(d)
+}
+
+// checkEnd looks at everything once more when nothing is left to do.
+func (r *run) checkEnd() error {
+	r.probe()
+	r.round(true)
+	r.round(true)
+	if r.violation != nil {
+		return r.violation
+	}
+	for range 64 { // Shards show their counters every 64 turns.
+		for i := range r.app.Loops {
+			r.turnLoop(i)
+		}
+	}
+	if err := r.checkCounts(r.app.Engine.(*engine.Engine).Stats()); err != nil {
+		return err
+	}
+	for l, queue := range r.model.emitted {
+		if len(queue) > 0 {
+			return fmt.Errorf("counts: %d records of %v to egress %d have not left", len(queue), l.from, l.egress)
+		}
+	}
+	if r.recorder != nil && r.Case.Config.CutEvery > 0 {
+		for a, inst := range r.model.instances {
+			if stored := r.stored[a]; kept(inst.values) != kept(stored) || kept(stored) && !slices.EqualFunc(inst.values, stored, same) {
+				return fmt.Errorf("cuts: the last checkpoint has not what %v keeps", a)
+			}
+		}
+		return r.recorder.checkStored(context.Background())
+	}
+	return nil
+}
+
+// kept reports whether there is any state.
+func kept(values []*uint64) bool {
+	return slices.ContainsFunc(values, func(v *uint64) bool { return v != nil })
+}
+
+func same(a, b *uint64) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// probe has every address look at its state once more: nothing may have touched it since.
+func (r *run) probe() {
+	for id := range ids {
+		for k := range kinds {
+			if a := (address{k, id}); r.model.instances[a] != nil {
+				p := &plan{to: a, probe: true}
+				r.doors = append(r.doors, &root{from: len(r.sources) + doorSend, messages: []*plan{p}})
+			}
+		}
+	}
+	r.heal()
+}
+
+// checkCounts compares the engine's own counters with the model.
+func (r *run) checkCounts(s engine.Stats) error {
+	var keep, instances int64
+	var failures, suspended, delayed, delivered, lost int64
+	for _, inst := range r.model.instances {
+		if kept(inst.values) {
+			keep++
+		}
+	}
+	for _, shard := range s.Shards {
+		instances += shard.Instances
+		failures += shard.Failures
+		suspended += shard.Suspended
+		delayed += shard.Delayed
+	}
+	for i, e := range s.Egress {
+		delivered += e.Delivered - r.sinks[i].done
+		lost += e.Dropped - r.sinks[i].lost
+	}
+	for _, c := range []struct {
+		what      string
+		got, want int64
+	}{
+		{"invocations", s.Invocations(), int64(r.model.invocations)},
+		{"failures", failures, int64(r.model.failures)},
+		{"suspended addresses", suspended, 0},
+		{"delayed messages", delayed, 0},
+		{"instances", instances, keep},
+		{"queued bytes", s.QueuedBytes, 0},
+		{"replies that nobody waited for", s.RepliesDropped, int64(r.model.replies)},
+		{"records delivered too many", delivered, 0},
+		{"records lost too many", lost, 0},
+	} {
+		if c.got != c.want {
+			return fmt.Errorf("accounts: %d %s at the end, want %d", c.got, c.what, c.want)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-io/millrace/engine"
+)
+
+// actor is the contract of all function types of a simulation: one method for each form.
+type actor interface {
+	Small(ctx *engine.Context, m small) error
+	Large(ctx *engine.Context, m large) error
+	Text(ctx *engine.Context, m string) error
+	Query(ctx *engine.Context, m query) (string, error)
+	Any(ctx *engine.Context, m engine.TypedValue) error
+}
+
+// Messages carry their serial number, and more bytes that follow from it.
+type (
+	small struct{ Serial, Check uint64 }
+	large [12]uint64
+	query struct{ Serial uint64 }
+)
+
+var (
+	smallType = engine.Flat[small]("sim/small")
+	largeType = engine.Flat[large]("sim/large")
+	queryType = engine.JSON[query]("sim/query")
+)
+
+const unlisted = "sim/unlisted" // A typename that no function type accepts.
+
+func smallOf(serial uint64) small { return small{serial, ^serial} }
+
+func largeOf(serial uint64) (m large) {
+	for i := range m {
+		m[i] = serial + uint64(i)
+	}
+	return m
+}
+
+func textOf(serial uint64) string {
+	return strconv.FormatUint(serial, 10) + strings.Repeat(".", int(serial%5*serial%200))
+}
+
+func serialOfText(s string) uint64 {
+	serial, err := strconv.ParseUint(strings.TrimRight(s, "."), 10, 64)
+	if err != nil || textOf(serial) != s {
+		return 0
+	}
+	return serial
+}
+
+func anyOf(serial uint64) engine.TypedValue {
+	return engine.TypedValue{Typename: unlisted, Value: binary.LittleEndian.AppendUint64(nil, serial)}
+}
+
+func serialOfAny(v engine.TypedValue) uint64 {
+	if v.Typename != unlisted || len(v.Value) != 8 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(v.Value)
+}
+
+// kind is a function type and what instances of it keep.
+type kind struct {
+	fn    engine.Function[actor]
+	small engine.Input[small]
+	large engine.Input[large]
+	text  engine.Input[string]
+	query engine.Request[query, string]
+	// counts says that the first two slots are kept by the simulation: how many messages took effect, and
+	// a hash of all of them in their order.
+	counts bool
+	slots  func(*engine.Schema) []slot
+}
+
+// kinds differ in how much state there is and how it is kept.
+var kinds = [...]kind{
+	define("sim/ledger", true, func(s *engine.Schema) []slot {
+		return []slot{
+			newSlot(s, "count", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot(s, "chain", hashType, func(v uint64) uint64 { return v }),
+			newSlot(s, "number", engine.Int64, func(v uint64) int64 { return -int64(v) }),
+			newSlot(s, "text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
+		}
+	}),
+	define("sim/wide", false, func(s *engine.Schema) []slot {
+		return []slot{
+			newSlot(s, "inline", wideType, func(v uint64) (w wide) { w[0], w[23] = v, ^v; return w }),
+			newSlot(s, "encoded", hugeType, func(v uint64) (h huge) { h[1], h[39] = v, ^v; return h }),
+			newSlot(s, "bytes", engine.Bytes("sim/bytes"), bytesOf),
+		}
+	}),
+	define("sim/thin", false, func(s *engine.Schema) []slot {
+		return []slot{
+			newSlot(s, "flag", engine.Bool, func(v uint64) bool { return v%2 == 1 }),
+			newSlot(s, "number", engine.Int32, func(v uint64) int32 { return int32(v) }),
+		}
+	}),
+	define("sim/none", false, func(*engine.Schema) []slot { return nil }),
+}
+
+// Names that no module provides anything for.
+var (
+	absent = define("sim/absent", false, nil)
+	nobody = engine.NewEgress("sim/nobody", engine.Int64)
+)
+
+type (
+	wide [24]uint64 // Kept as it lies in memory.
+	huge [40]uint64 // Kept encoded.
+)
+
+var (
+	hashType = engine.Flat[uint64]("sim/hash")
+	wideType = engine.Flat[wide]("sim/wide")
+	hugeType = engine.Flat[huge]("sim/huge")
+)
+
+// bytesOf yields all lengths that a heap treats differently, nothing at all among them.
+func bytesOf(v uint64) []byte {
+	n := int(v % 600)
+	switch {
+	case v%5 == 0:
+		n = 0
+	case v%97 == 1:
+		n = 70_000
+	}
+	return []byte(strings.Repeat(string(rune('a'+v%26)), n))
+}
+
+func define(name string, counts bool, slots func(*engine.Schema) []slot) kind {
+	fn := engine.Define[actor](name)
+	k := kind{
+		fn:     fn,
+		small:  engine.Accept(fn, smallType, actor.Small),
+		large:  engine.Accept(fn, largeType, actor.Large),
+		text:   engine.Accept(fn, engine.String, actor.Text),
+		query:  engine.Answer(fn, queryType, engine.String, actor.Query),
+		counts: counts, slots: slots,
+	}
+	engine.AcceptAny(fn, actor.Any)
+	return k
+}
+
+// ids are chosen so that they are alike where tables compare them, and cross every size that is treated
+// in a way of its own.
+var ids = func() []string {
+	list := []string{
+		"a", "a\x00", "0123456789abcdef", "0123456789abcdefg", "0123456789abcdefh",
+		strings.Repeat("long", 80), "0123456789abcde\x00", "\xff",
+	}
+	for i := len(list); i < 24; i++ {
+		list = append(list, fmt.Sprintf("id-%d", i))
+	}
+	return list
+}()
+
+func (a address) address() engine.Address {
+	return engine.Address{Type: kinds[a.kind].fn.Type(), ID: ids[a.id]}
+}

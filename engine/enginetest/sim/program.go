@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Program is what comes from outside, in the order in which it comes.
+type Program struct{ roots []*root }
+
+// root is one event. All messages that come of it go in at once.
+type root struct {
+	from     int // The source; doors are behind the last source.
+	messages []*plan
+}
+
+// How a message enters through a door.
+const (
+	doorSend = iota
+	doorCall
+	doorRoute
+	doors
+)
+
+// plan is a message and what its handler is going to do: the same at every attempt, and then it fails
+// as long as there are faults left.
+type plan struct {
+	to     address
+	form   form
+	faults []fault
+	steps  []step
+	// pending has the handler of a query answer later, or never.
+	pending bool
+	// probe only looks at the state.
+	probe bool
+}
+
+// address is a function type, by its place in kinds, and an id, by its place in ids.
+type address struct{ kind, id int }
+
+// form is how a message is given: the ways through the engine differ by type and size.
+type form int
+
+const (
+	formSmall form = iota // Fits into the envelope.
+	formLarge             // A memory image in the arena.
+	formText              // Encoded.
+	formQuery             // A request.
+	formAny               // A typename that the function type does not know.
+	forms
+)
+
+// fault ends an attempt after some of its steps.
+type fault struct {
+	kind  faultKind
+	after int
+}
+
+type faultKind int
+
+const (
+	faultError faultKind = iota
+	faultPermanent
+	faultPanic
+	faultCrash // A panic that the runtime raises.
+	// From here on the handler goes on and returns nil: what failed is a call that returns nothing.
+	faultDelay    // A negative delay.
+	faultFunction // A function type that nobody provides.
+	faultEgress   // An egress without a sink.
+	faultSends    // Too many of them.
+	faultPayload  // Too large.
+	faultCaller   // An answer where nobody asked.
+	faultKinds
+)
+
+type step struct {
+	kind  stepKind
+	value uint64
+	delay int64 // Milliseconds.
+	send  *plan
+}
+
+type stepKind int
+
+const (
+	stepNothing stepKind = iota
+	stepSend
+	stepSet
+	stepEdit
+	stepClear
+	stepEmit
+	stepSendAfter
+	stepCancel
+	stepReply
+)
+
+// stepKinds are drawn from: enough messages for others among them that trees grow.
+var stepKinds = []stepKind{
+	stepNothing, stepSend, stepSet, stepEdit, stepClear, stepEmit, stepSendAfter, stepCancel, stepReply,
+	stepSend, stepSend,
+}
+
+// DrawProgram draws a program of about so many messages.
+func DrawProgram(c Choices, cfg Config, messages int) Program {
+	var p Program
+	for left := messages; left > 0; {
+		p.Draw(c, cfg, min(left, 1+c.IntN(60)))
+		left -= p.roots[len(p.roots)-1].size()
+	}
+	return p
+}
+
+// Draw draws one more event, and at most so many messages that come of it.
+func (p *Program) Draw(c Choices, cfg Config, messages int) {
+	r := &root{from: c.IntN(cfg.Sources + doors)}
+	d := drawer{Choices: c, cfg: cfg, left: messages}
+	routed := r.from < cfg.Sources || r.from == cfg.Sources+doorRoute
+	for more := true; more; more = routed && one(c, 4) {
+		m := d.message(0)
+		if routed && m.form == formAny {
+			m.form = formText // Routers forward to typed inputs only.
+		}
+		m.pending = m.form == formQuery && r.from != cfg.Sources+doorCall // Nobody asks.
+		r.messages = append(r.messages, m)
+	}
+	p.roots = append(p.roots, r)
+}
+
+// drawer draws the messages of one event.
+type drawer struct {
+	Choices
+	cfg  Config
+	left int
+}
+
+func (d *drawer) message(depth int) *plan {
+	d.left--
+	m := &plan{to: address{d.IntN(len(kinds)), d.IntN(d.cfg.IDs)}, form: form(d.IntN(int(forms)))}
+	m.pending = m.form == formQuery && one(d, 4)
+	for n := d.IntN(7); n > 0; n-- {
+		m.steps = append(m.steps, d.step(depth))
+	}
+	if d.cfg.FaultsMax > 0 && one(d, 5) {
+		for n := d.IntN(d.cfg.FaultsMax + 1); n > 0; n-- {
+			m.faults = append(m.faults, fault{faultKind(d.IntN(int(faultKinds))), d.IntN(len(m.steps) + 1)})
+		}
+	}
+	return m
+}
+
+func (d *drawer) step(depth int) step {
+	s := step{kind: pick(d, stepKinds...), value: uint64(d.IntN(1000))}
+	if s.kind == stepSend || s.kind == stepSendAfter {
+		if d.left <= 0 || depth > 40 {
+			return step{kind: stepEmit, value: s.value}
+		}
+		s.send = d.message(depth + 1)
+	}
+	if s.kind == stepSendAfter {
+		s.delay = int64(pick(d, 0, 1, 5, 50, 700, 70_000)) + int64(d.IntN(4))
+		if one(d, 50) {
+			s.delay = 40 * 365 * 24 * 3_600_000
+		}
+	}
+	return s
+}
+
+func (p Program) size() (n int) {
+	for _, r := range p.roots {
+		n += r.size()
+	}
+	return n
+}
+
+func (r *root) size() (n int) {
+	for _, m := range r.messages {
+		n += m.size()
+	}
+	return n
+}
+
+func (m *plan) size() int {
+	n := 1
+	for _, s := range m.steps {
+		if s.send != nil {
+			n += s.send.size()
+		}
+	}
+	return n
+}
+
+// String draws the program as a tree.
+func (p Program) String() string {
+	var b strings.Builder
+	for _, r := range p.roots {
+		fmt.Fprintf(&b, "from %d\n", r.from)
+		for _, m := range r.messages {
+			m.write(&b, "  ")
+		}
+	}
+	return b.String()
+}
+
+func (m *plan) write(b *strings.Builder, indent string) {
+	fmt.Fprintf(b, "%s%v form %d", indent, m.to, m.form)
+	for _, f := range m.faults {
+		fmt.Fprintf(b, ", fault %d after %d", f.kind, f.after)
+	}
+	b.WriteByte('\n')
+	for _, s := range m.steps {
+		fmt.Fprintf(b, "%s  step %d value %d delay %d\n", indent, s.kind, s.value, s.delay)
+		if s.send != nil {
+			s.send.write(b, indent+"    ")
+		}
+	}
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/clock"
+)
+
+// anyOrder has everybody take turns as the schedule decides, until nothing is left to do or the turns
+// are used up: what is left then is for heal.
+func (r *run) anyOrder() {
+	for turns := 2 * r.Case.Program.size() * r.Case.Config.Shards; r.turns < turns && r.violation == nil && !r.drained(); {
+		r.turn()
+	}
+}
+
+// turn lets one actor take a turn.
+func (r *run) turn() {
+	r.turns++
+	t := r.Case.Config.Turns
+	actors := [...]struct {
+		weight int
+		turn   func()
+	}{
+		{t.Loops, r.loop}, {t.Sources, r.pump}, {t.Doors, r.enter}, {t.Epochs, r.cut}, {t.Sinks, r.publish},
+		{t.Resumes, r.resume}, {t.Settles, r.settle}, {t.Time, r.pass},
+	}
+	all := 0
+	for _, a := range actors {
+		all += a.weight
+	}
+	n := r.schedule.IntN(all)
+	r.trace.add(uint64(n))
+	for _, a := range actors {
+		if n -= a.weight; n < 0 {
+			a.turn()
+			return
+		}
+	}
+}
+
+func (r *run) loop() {
+	i := r.schedule.IntN(len(r.app.Loops))
+	if i != r.Case.Config.Laggard || one(r.schedule, 30) {
+		r.turnLoop(i)
+	}
+}
+
+// turnLoop gives a shard its turn, unless it is in the middle of one.
+func (r *run) turnLoop(i int) (busy bool) {
+	if r.inTurn[i] {
+		return false
+	}
+	r.inTurn[i] = true
+	defer func() { r.inTurn[i] = false }()
+	return r.app.Loops[i].Turn(r.clock.Now())
+}
+
+// interrupt has others take a few turns in the middle of an invocation, as on a machine with more than
+// one processor: so an epoch is announced, and batches of it arrive, while a shard is in its turn.
+func (r *run) interrupt() {
+	if r.interrupted || !one(r.schedule, 20) {
+		return
+	}
+	r.interrupted = true
+	defer func() { r.interrupted = false }()
+	for range 1 + r.schedule.IntN(6) {
+		pick(r.schedule, r.loop, r.cut, r.loop, r.pump, r.loop, r.publish, r.enter)()
+	}
+}
+
+func (r *run) pump() {
+	if len(r.sources) > 0 {
+		r.app.Pumps[r.schedule.IntN(len(r.sources))].Turn(context.Background())
+	}
+}
+
+func (r *run) cut() {
+	every := r.Case.Config.CutEvery
+	r.epoch(every > 0 && one(r.schedule, every))
+}
+
+func (r *run) epoch(begin bool) (busy bool) {
+	busy, err := r.app.Epochs.Turn(context.Background(), begin)
+	if err != nil {
+		r.violate(err)
+	}
+	return busy
+}
+
+// enter tries to bring the next event in through a door.
+func (r *run) enter() {
+	if len(r.doors) == 0 {
+		return
+	}
+	next := r.doors[0]
+	// The message is in the model before it is in the engine, and is taken out again when refused.
+	last, to, first := r.model.last, r.app.Entry, next.messages[0]
+	var err error
+	switch via := next.from - len(r.sources); {
+	case via == doorRoute && r.Case.Config.InboxSlots > len(r.Case.Program.roots):
+		err = r.enterRouted(next)
+	case via == doorCall:
+		m := r.outside(next, first)
+		m.asked = true
+		nobodyWaits, cancel := context.WithCancel(context.Background())
+		cancel()
+		_, err = to.Call(nobodyWaits, callers, first.to.address(), typed(first.form, m.serial))
+		if errors.Is(err, context.Canceled) {
+			err = nil // It is in, and the answer will find nobody.
+		}
+	default:
+		next.messages = next.messages[:1] // The others of an event that was to be routed.
+		err = to.Send(context.Background(), first.to.address(), typed(first.form, r.outside(next, first).serial))
+	}
+	switch {
+	case err == nil:
+		r.doors = r.doors[1:]
+	case errors.Is(err, connector.ErrNoCredit):
+		for serial := last + 1; serial <= r.model.last; serial++ {
+			r.model.finish(r.model.messages[serial])
+			delete(r.model.messages, serial)
+		}
+	default:
+		r.violate(fmt.Errorf("door: %w", err))
+	}
+}
+
+// enterRouted hands an event to an ingress's router, which makes its messages.
+func (r *run) enterRouted(next *root) error {
+	number := uint64(slices.Index(r.Case.Program.roots, next))
+	event, err := engine.Flat[uint64]("sim/event").Append(nil, number)
+	if err != nil {
+		return err
+	}
+	return r.app.Entry.Route(context.Background(), "sim/in", connector.Event{Value: event})
+}
+
+var callers = engine.FunctionType{Namespace: "io.millrace.engine", Name: "caller"}
+
+// publish lets one way out take its turn, and a sink confirm a record.
+func (r *run) publish() {
+	i := r.schedule.IntN(len(r.sinks))
+	if s := r.sinks[i]; len(s.open) > 0 {
+		s.confirm(r.schedule.IntN(len(s.open)))
+	}
+	r.app.Drains[i].Turn()
+}
+
+// resume resumes a suspended address, or, now and then, one that is not.
+func (r *run) resume() {
+	list := append(r.suspended(), address{0, 0})
+	r.resumeAddress(list[r.schedule.IntN(len(list))])
+}
+
+// suspended lists the suspended addresses in an order that is always the same.
+func (r *run) suspended() (list []address) {
+	for a, inst := range r.model.instances {
+		if inst.suspended {
+			list = append(list, a)
+		}
+	}
+	slices.SortFunc(list, func(a, b address) int { return (a.kind-b.kind)*len(ids) + a.id - b.id })
+	return list
+}
+
+func (r *run) resumeAddress(a address) {
+	full, cancel := context.WithCancel(context.Background())
+	cancel() // Resume waits while an inbox is full; here it gives up.
+	if err := r.app.Engine.(*engine.Engine).Resume(full, a.address()); err == nil {
+		r.model.instance(a, len(r.slots[a.kind])).resumes++
+	}
+}
+
+// settle has all shards take turns until nothing moves between them.
+func (r *run) settle() {
+	for busy := true; busy && r.violation == nil; {
+		busy = false
+		for i := range r.app.Loops {
+			busy = r.turnLoop(i) || busy
+		}
+	}
+	for _, inst := range r.model.instances {
+		inst.resumes = 0 // All requests have been taken.
+	}
+}
+
+// pass lets time pass.
+func (r *run) pass() {
+	if jumps := r.Case.Config.Jumps; jumps > 0 {
+		r.advance(clock.Instant(1 + r.schedule.IntN(jumps)))
+		return
+	}
+	r.settle()
+	d := clock.Instant(1 + r.schedule.IntN(200))
+	if due, ok := r.model.nextDue(r.clock.Now()); ok {
+		d = min(d, due-r.clock.Now())
+	}
+	r.advance(d)
+}
+
+func (r *run) advance(d clock.Instant) {
+	r.clock.Advance(d)
+	r.logf("time    %d", r.clock.Now())
+}

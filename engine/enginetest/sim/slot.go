@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/millrace-io/millrace/engine"
+)
+
+// slot is a state value that the model knows as a number: what is kept follows from it.
+type slot interface {
+	// check compares what the engine says with the number; nil is an absent value.
+	check(ctx *engine.Context, want *uint64) error
+	set(ctx *engine.Context, v uint64)
+	edit(ctx *engine.Context, was *uint64, v uint64) error
+	clear(ctx *engine.Context)
+	// encoded returns the name and the wire form of the value.
+	encoded(v uint64) (name string, wire []byte)
+}
+
+type value[T any] struct {
+	name  string
+	typ   engine.Type[T]
+	value engine.Value[T]
+	of    func(uint64) T
+}
+
+func newSlot[T any](s *engine.Schema, name string, t engine.Type[T], of func(uint64) T) slot {
+	return &value[T]{name, t, engine.NewValue(s, name, t), of}
+}
+
+func (s *value[T]) check(ctx *engine.Context, want *uint64) error {
+	got, ok := s.value.Lookup(ctx)
+	switch {
+	case ok != (want != nil):
+		return fmt.Errorf("state %s: present is %v", s.name, ok)
+	case !s.is(got, want) || !s.is(s.value.Get(ctx), want):
+		return fmt.Errorf("state %s: not what was set last", s.name)
+	}
+	return nil
+}
+
+func (s *value[T]) is(got T, want *uint64) bool {
+	var expected T
+	if want != nil {
+		expected = s.of(*want)
+	}
+	a, errA := s.typ.Append(nil, got)
+	b, errB := s.typ.Append(nil, expected)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+func (s *value[T]) set(ctx *engine.Context, v uint64) { s.value.Set(ctx, s.of(v)) }
+
+func (s *value[T]) edit(ctx *engine.Context, was *uint64, v uint64) error {
+	p := s.value.Edit(ctx)
+	if !s.is(*p, was) {
+		return fmt.Errorf("state %s: Edit does not show what was set last", s.name)
+	}
+	*p = s.of(v)
+	return nil
+}
+
+func (s *value[T]) clear(ctx *engine.Context) { s.value.Clear(ctx) }
+
+func (s *value[T]) encoded(v uint64) (name string, wire []byte) {
+	wire, err := s.typ.Append(nil, s.of(v))
+	if err != nil {
+		panic(err)
+	}
+	return s.name, wire
+}

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"pgregory.net/rapid"
+
+	"github.com/millrace-io/millrace/engine/backend"
+	"github.com/millrace-io/millrace/engine/internal/checkpoint"
+	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/table"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// The function types of a rig, by number.
+const (
+	fnProbe envelope.Function = iota
+	fnCaller
+)
+
+var errWanted = errors.New("wanted")
+
+type permanent struct{ error }
+
+func (permanent) Permanent() bool { return true }
+
+// rig is a shard alone, with a function that does what its messages say. A message is a list of commands,
+// separated by semicolons:
+//
+//	+N          adds N to the number of the state
+//	=TEXT       sets the text of the state
+//	~           removes all state
+//	>ID:WORD    sends WORD, a command, to another instance
+//	@MS,ID:WORD sends it after MS milliseconds; the token is kept under WORD
+//	xWORD       cancels what was kept under WORD
+//	!WORD       emits a record
+//	<WORD       sends WORD to the caller outside that is named "caller"
+//	?           notes the state in r.log
+//	fail, panic, permanent   fails, in that way
+//	flaky       fails as often as r.flaky says
+type rig struct {
+	t      rapid.TB
+	s      *Shard
+	inv    Invocation
+	now    clock.Instant
+	tokens map[string]Token
+	cancel map[string]bool // What Cancel has returned.
+	flaky  int
+	log    []string
+}
+
+type rigConfig struct {
+	shards, senders, batchMax, retries int
+	limits                             Limits
+}
+
+const rigStart = 1_000_000
+
+// The state of a probe: a number, kept as it lies in memory, and a text, kept encoded.
+type probeState struct {
+	n    int64
+	text Cell
+}
+
+func newRig(t rapid.TB, c rigConfig) *rig {
+	r := &rig{t: t, now: rigStart, tokens: map[string]Token{}, cancel: map[string]bool{}}
+	if c.shards == 0 {
+		c.shards = 1
+	}
+	if c.senders == 0 {
+		c.senders = c.shards
+	}
+	if c.batchMax == 0 {
+		c.batchMax = 4
+	}
+	if c.limits == (Limits{}) {
+		c.limits = Limits{SendsMax: 1000, PayloadBytesMax: 1000}
+	}
+	route := make([]uint16, 16)
+	for g := range route {
+		route[g] = uint16(g * c.shards / len(route))
+	}
+	probe := &Function{
+		Type: statefun.FunctionType{Namespace: "test", Name: "probe"},
+		Impl: unsafe.Pointer(r),
+		Inputs: []Input{
+			{Typename: "test/word", Wire: func(impl unsafe.Pointer, inv *Invocation, payload []byte) error {
+				return (*rig)(impl).do(inv, string(payload))
+			}},
+			{Typename: "test/add", Memory: func(_ unsafe.Pointer, inv *Invocation, payload unsafe.Pointer) error {
+				inv.Touch()
+				stateOf(inv).n += *(*int64)(payload)
+				inv.Row.Present |= 1
+				return nil
+			}},
+		},
+		ByTypename: map[string]envelope.Input{"test/word": 0},
+		Values: []Value{
+			{Name: "n", Typename: "test/n", Encode: func(dst []byte, p unsafe.Pointer) ([]byte, error) {
+				return strconv.AppendInt(dst, *(*int64)(p), 10), nil
+			}},
+			{Name: "text", Typename: "test/text", Offset: unsafe.Offsetof(probeState{}.text)},
+		},
+		StateBytes: int(unsafe.Sizeof(probeState{})),
+		Retries:    c.retries,
+	}
+	caller := &Function{Type: statefun.FunctionType{Namespace: "test", Name: "caller"}, External: true}
+	r.s = New(Config{
+		Shards: c.shards, Route: route, Functions: []*Function{probe, caller}, Senders: c.senders,
+		BatchMax: c.batchMax, Limits: c.limits, Now: r.now,
+		Memory: func(n int) []byte { return make([]byte, n) }, Rand: rand.New(rand.NewPCG(1, 2)),
+	})
+	r.s.Bind(&r.inv)
+	return r
+}
+
+func stateOf(inv *Invocation) *probeState { return (*probeState)(inv.State) }
+
+func (r *rig) do(inv *Invocation, words string) error {
+	for word := range strings.SplitSeq(words, ";") {
+		rest := word[min(1, len(word)):]
+		switch {
+		case word == "fail":
+			return errWanted
+		case word == "flaky" && r.flaky > 0:
+			r.flaky--
+			return errWanted
+		case word == "permanent":
+			return fmt.Errorf("wrapped: %w", permanent{errWanted})
+		case word == "panic":
+			panic("as wanted")
+		case word == "flaky", word == "":
+		case word[0] == '+':
+			n, _ := strconv.ParseInt(rest, 10, 64)
+			inv.Touch()
+			stateOf(inv).n += n
+			inv.Row.Present |= 1
+		case word[0] == '=':
+			inv.Touch()
+			inv.SetBytes(&stateOf(inv).text, []byte(rest))
+			inv.Row.Present |= 2
+		case word[0] == '~':
+			inv.Touch()
+			inv.SetBytes(&stateOf(inv).text, nil)
+			stateOf(inv).n = 0
+			inv.Row.Present = 0
+		case word[0] == '>':
+			id, word, _ := strings.Cut(rest, ":")
+			b, e := inv.Post(fnProbe, 0, statefun.KeyHash(id), id)
+			b.SetWire(e, []byte(word))
+		case word[0] == '@':
+			after, to, _ := strings.Cut(rest, ",")
+			id, word, _ := strings.Cut(to, ":")
+			ms, _ := strconv.ParseInt(after, 10, 64)
+			b, e, token := inv.PostAfter(ms, fnProbe, 0, statefun.KeyHash(id), id)
+			b.SetWire(e, []byte(word))
+			r.tokens[word] = token
+		case word[0] == 'x':
+			r.cancel[rest] = inv.Cancel(r.tokens[rest])
+		case word[0] == '!':
+			b, e := inv.PostEgress(7)
+			b.SetNamed(e, "test/record", []byte(rest))
+		case word[0] == '<':
+			b, e := inv.Post(fnCaller, envelope.Untyped, statefun.KeyHash("caller"), "caller")
+			b.SetNamed(e, "test/answer", []byte(rest))
+		case word[0] == '?':
+			r.log = append(r.log, inv.Self().ID+" "+r.describe(inv.Row))
+		default:
+			r.t.Errorf("the probe does not know %q", word)
+		}
+	}
+	return nil
+}
+
+// describe writes a row's state as the tests do: "n=1 text=foo", or "none".
+func (r *rig) describe(row *table.Row) string {
+	state := (*probeState)(row.State())
+	var parts []string
+	if row.Present&1 != 0 {
+		parts = append(parts, fmt.Sprintf("n=%d", state.n))
+	}
+	if row.Present&2 != 0 {
+		parts = append(parts, "text="+string(r.inv.Bytes(&state.text)))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, " ")
+}
+
+// batch makes a batch of messages, each an id and a word with a space between them.
+func (r *rig) batch(epoch statefun.Epoch, messages ...string) *envelope.Batch {
+	b := envelope.New(len(messages))
+	b.Epoch = epoch
+	for _, m := range messages {
+		id, word, _ := strings.Cut(m, " ")
+		b.SetWire(b.Append(fnProbe, 0, statefun.KeyHash(id), id), []byte(word))
+	}
+	return b
+}
+
+// step runs messages in a batch from a door.
+func (r *rig) step(messages ...string) { r.s.Step(r.now, r.batch(0, messages...)) }
+
+func (r *rig) resume(ids ...string) {
+	b := envelope.New(1)
+	for _, id := range ids {
+		b.AppendResume(fnProbe, statefun.KeyHash(id), id)
+	}
+	r.s.Step(r.now, b)
+}
+
+// advance moves time on and fires what is due, one timer after the other.
+func (r *rig) advance(ms clock.Instant) {
+	r.now += ms
+	for r.s.Advance(r.now, 1) {
+	}
+}
+
+// rows calls f for each instance of the probe.
+func (r *rig) rows(f func(id string, row *table.Row)) {
+	t := r.s.fns[fnProbe].table
+	for slot := range t.Slots() {
+		if row := t.Row(table.Slot(slot)); row.IDLen() > 0 {
+			f(string(t.ID(row)), row)
+		}
+	}
+}
+
+// state describes all instances, in order: "a n=1, b none".
+func (r *rig) state() string {
+	var all []string
+	r.rows(func(id string, row *table.Row) { all = append(all, id+" "+r.describe(row)) })
+	sort.Strings(all)
+	return strings.Join(all, ", ")
+}
+
+// messages describes the messages of a batch: "a→b:WORD", or "marker 2".
+func (r *rig) messages(b *envelope.Batch) (all []string) {
+	if len(b.Envelopes) == 0 {
+		return []string{fmt.Sprintf("marker %d", b.Epoch)}
+	}
+	for i := range b.Envelopes {
+		e := &b.Envelopes[i]
+		_, from, _ := b.Caller(e)
+		word := string(b.Wire(e))
+		if e.Input == envelope.Untyped {
+			_, value := b.Named(e)
+			word = string(value)
+		}
+		all = append(all, fmt.Sprintf("%s→%s:%s", from, b.ID(e), word))
+	}
+	return all
+}
+
+// out takes what is to leave, and describes it in order: "0: a→b:+1 | replies: … | egress: …".
+func (r *rig) out() string {
+	var all []string
+	add := func(name string, batches []*envelope.Batch) {
+		var messages []string
+		for _, b := range batches {
+			messages = append(messages, r.messages(b)...)
+		}
+		if len(messages) > 0 {
+			all = append(all, name+": "+strings.Join(messages, " "))
+		}
+	}
+	for to := range len(r.s.outlets) - extraOutlets {
+		add(strconv.Itoa(to), r.s.Drain(to))
+	}
+	add("replies", r.s.DrainReplies())
+	add("egress", r.s.DrainEgress())
+	return strings.Join(all, " | ")
+}
+
+// failures takes what has failed: "a 1 wanted, b 2 suspended panic: as wanted".
+func (r *rig) failures() string {
+	var all []string
+	for _, f := range r.s.Failures() {
+		s := fmt.Sprintf("%s %d ", f.Address.ID, f.Attempt)
+		if f.Suspended {
+			s += "suspended "
+		}
+		all = append(all, s+f.Err.Error())
+	}
+	return strings.Join(all, ", ")
+}
+
+// part encodes what is frozen and returns the closing epoch's part: "put a n=1, delete b". The shard has
+// every marker.
+func (r *rig) part() string {
+	r.t.Helper()
+	for r.s.EncodeFrozen(1) {
+	}
+	p, ok := r.s.Part()
+	if !ok {
+		r.t.Fatalf("the part is not complete: %d markers, drained %v", r.s.epoch.markers, r.s.epoch.drained)
+	}
+	var all []string
+	for c, err := range p.All() {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		all = append(all, r.change(c))
+	}
+	return strings.Join(all, ", ")
+}
+
+func (r *rig) change(c backend.Change) string {
+	fn, id, err := checkpoint.ParseStateKey(c.Key)
+	if err != nil || fn != fnProbe || c.Group != statefun.KeyGroupOf(statefun.KeyHash(string(id)), len(r.s.route)) {
+		r.t.Fatalf("a change of function %d, id %q, key group %d: %v", fn, id, c.Group, err)
+	}
+	if c.Delete {
+		return "delete " + string(id)
+	}
+	if err := checkpoint.Validate(c.Value); err != nil {
+		r.t.Fatal(err)
+	}
+	s := "put " + string(id)
+	for number, value := range checkpoint.Values(c.Value) {
+		s += " " + [...]string{"n", "text"}[number] + "=" + string(value)
+	}
+	return s
+}
+
+// cut ends the open epoch, as an announcement does, and gives the shard the marker of every sender.
+func (r *rig) cut() {
+	epoch := r.s.Epoch() + 1
+	r.s.Cut(epoch)
+	for range r.s.senders {
+		r.s.Step(r.now, &envelope.Batch{Epoch: epoch})
+	}
+}
+
+func want(t *testing.T, what, got, wanted string) {
+	t.Helper()
+	if got != wanted {
+		t.Errorf("%s:\n got %q\nwant %q", what, got, wanted)
+	}
+}
+
+// breaks reports whether f breaks an invariant.
+func breaks(f func()) (broken bool) {
+	defer func() { _, broken = recover().(invariant.Broken) }()
+	f()
+	return false
+}
+
+// idOn returns an id of a shard.
+func (r *rig) idOn(shard int) string {
+	for i := 0; ; i++ {
+		id := "id" + strconv.Itoa(i)
+		if r.s.destination(fnProbe, statefun.KeyHash(id)) == shard {
+			return id
+		}
+	}
+}
+
+// word8 is a payload for the input that adds, as it lies in memory.
+func word8(b *envelope.Batch, id string, n int64) {
+	*(*int64)(b.Append(fnProbe, 1, statefun.KeyHash(id), id).Inline(8)) = n
+}
