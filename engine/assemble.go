@@ -108,7 +108,11 @@ func (b *Binder) numberFunctions() []*function {
 func (b *Binder) check(functions []*function) {
 	by := make(map[FunctionType]*function, len(functions))
 	for _, f := range functions {
-		if first := by[f.typ]; first != nil {
+		switch first := by[f.typ]; {
+		case first == nil:
+		case first.external || f.external:
+			b.errs = append(b.errs, fmt.Errorf("%s is bound by module %s, but is the type of callers from outside: choose another name", f.typ, first.module+f.module))
+		default:
 			b.errs = append(b.errs, fmt.Errorf("%s is bound by module %s and by module %s", f.typ, first.module, f.module))
 		}
 		by[f.typ] = f

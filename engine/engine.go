@@ -120,9 +120,9 @@ func (e *Engine) fail(err error) {
 	}
 }
 
-// Run opens the doors and sources and keeps them open until ctx is done, which is no error, or until one
+// Run opens the doors and sources and returns when ctx is done, which is no error, or when one of them
 // fails. Without doors it also returns when every source has ended and everything that came of its events
-// is done. Run may be called once. Close the engine afterwards.
+// is done. What is open stays open until Close. Run may be called once.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.open(ctx); err != nil {
 		return err

@@ -118,11 +118,8 @@ func (n entry) Route(_ context.Context, id string, event connector.Event) error 
 		return err
 	}
 	collected := &collector{e: n.e, byShard: map[uint16]*envelope.Batch{}}
-	d := &Downstream{event: &event, links: n.e.links, to: collected}
-	for _, r := range in.routers {
-		if err := r(d); err != nil {
-			return refused(err)
-		}
+	if err := in.route(&Downstream{event: &event, links: n.e.links, to: collected}); err != nil {
+		return refused(err)
 	}
 	var bytes int64
 	for _, b := range collected.byShard {
@@ -134,6 +131,21 @@ func (n entry) Route(_ context.Context, id string, event connector.Event) error 
 	for _, b := range collected.byShard {
 		// Admitted as a whole: what the first shard has taken, the others take too.
 		if err := n.e.pushWaiting(context.Background(), b.Envelopes[0].Hash, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// route calls the routers. They are the user's code: a panic refuses the event and spares the process.
+func (in *ingress) route(d *Downstream) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the router panicked: %v", r)
+		}
+	}()
+	for _, r := range in.routers {
+		if err := r(d); err != nil {
 			return err
 		}
 	}

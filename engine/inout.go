@@ -77,6 +77,10 @@ type egress struct {
 // Connect has the engine read a source when it runs. An ingress may have several.
 func Connect[T any](b *Binder, in Ingress[T], src connector.Source) {
 	b.ingress(in.id)
+	if src == nil {
+		b.errorf("ingress %s: the source is nil", in.id)
+		return
+	}
 	b.sources = append(b.sources, source{in.id, src})
 }
 
@@ -84,6 +88,9 @@ func Connect[T any](b *Binder, in Ingress[T], src connector.Source) {
 func Deliver[T any](b *Binder, out Egress[T], sink connector.Sink) {
 	if _, twice := b.egresses[out.id]; twice {
 		b.errorf("egress %s: a second sink", out.id)
+	}
+	if sink == nil {
+		b.errorf("egress %s: the sink is nil", out.id)
 	}
 	b.egresses[out.id] = &egress{out.id, sink}
 }

@@ -101,6 +101,20 @@ func TestRunFails(t *testing.T) {
 			errTest,
 			[]string{"good:good"},
 		},
+		{
+			"router panics", ended("good", "bad"),
+			func(b *engine.Binder) {
+				engine.RouteFunc(b, words, func(d *engine.Downstream, w string) error {
+					if w == "bad" {
+						panic(errTest)
+					}
+					return engine.Forward(d, Do.To(w), w)
+				})
+			},
+			[]string{"event 2 ", "the router panicked: " + errTest.Error()},
+			nil,
+			[]string{"good:good"},
+		},
 		{"half an event", ended("good", "bad"), forward(""), []string{"event 2 "}, engine.ErrMalformed, []string{"good:good"}},
 		{"no key", ended("good", ""), keyless, []string{"event 2 ", "test/words: event without a key"}, connector.ErrMalformed, []string{"good:good"}},
 		{"wrong type", typedSource("test/other"), keyless, []string{"event 1 ", "it takes io.statefun.types/string, not test/other"}, connector.ErrUnknownMessage, nil},
@@ -129,8 +143,8 @@ func TestRunFails(t *testing.T) {
 					tt.route(b)
 				}))
 				err := e.Run(t.Context())
-				if !errors.Is(err, tt.is) {
-					t.Errorf("Run: %v, want %v", err, tt.is)
+				if err == nil || tt.is != nil && !errors.Is(err, tt.is) {
+					t.Fatalf("Run: %v, want %v", err, tt.is)
 				}
 				for _, want := range tt.want {
 					if !strings.Contains(fmt.Sprint(err), want) {

@@ -338,3 +338,48 @@ func TestCopiesOfAContract(t *testing.T) {
 		})
 	}
 }
+
+type (
+	sized interface {
+		Put(*engine.Context, small) error
+	}
+	sizedCopy interface {
+		Put(*engine.Context, smallCopy) error
+	}
+	sizedFunc func(ctx *engine.Context, v small) error
+
+	// smallCopy has the encoding of small and lies in memory otherwise: there is no padding in it.
+	smallCopy struct {
+		A int64
+		B [7]uint8
+	}
+)
+
+func (f sizedFunc) Put(ctx *engine.Context, v small) error { return f(ctx, v) }
+
+var (
+	sizedFunction = engine.Define[sized]("test/sized")
+	_             = engine.Accept(sizedFunction, engine.Flat[small]("test/small"), sized.Put)
+	PutCopy       = engine.Accept(engine.Define[sizedCopy]("test/sized"), engine.Flat[smallCopy]("test/small"), sizedCopy.Put)
+)
+
+// Memory of one Go type is never taken for that of another.
+func TestCopiesWithMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got list[small]
+		e := open(t, engine.Config{}, bind(func(b *engine.Binder) {
+			engine.Bind(b, sizedFunction, func(*engine.Schema) sized {
+				return sizedFunc(func(_ *engine.Context, v small) error { got.add(v); return nil })
+			})
+		}), probeModule(stateless(func(ctx *engine.Context, _ string) error {
+			PutCopy.To("x").Send(ctx, smallCopy{A: 2, B: [7]uint8{0, 5, 0, 6, 0, 7, 0}})
+			return nil
+		})))
+		if err := PutCopy.To("x").Submit(t.Context(), e, smallCopy{A: 1, B: [7]uint8{1, 2, 0, 3, 0, 4, 0}}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		submit(t, e, "p", "send")
+		wantItems(t, &got, small{1, true, [3]uint16{2, 3, 4}}, small{2, false, [3]uint16{5, 6, 7}})
+	})
+}

@@ -52,7 +52,13 @@ func (b *Binder) Require(functions ...AnyFunction) {
 }
 
 // Door has the engine open a door, such as an HTTP server, when it runs.
-func (b *Binder) Door(d connector.Door) { b.doors = append(b.doors, d) }
+func (b *Binder) Door(d connector.Door) {
+	if d == nil {
+		b.errorf("a door is nil")
+		return
+	}
+	b.doors = append(b.doors, d)
+}
 
 // FunctionOption sets how a function is run.
 type FunctionOption func(*function)

@@ -86,6 +86,22 @@ func TestOpenRefuses(t *testing.T) {
 		},
 		{name: "bound twice", modules: []engine.Module{named("a", state()), named("b", state())}, want: []string{"test/probe is bound by module a and by module b"}},
 		{
+			name: "what is nil",
+			modules: []engine.Module{bind(func(b *engine.Binder) {
+				b.Door(nil)
+				engine.Connect(b, words, nil)
+				engine.Deliver(b, said, nil)
+			})},
+			want: []string{"module more: a door is nil", "module more: ingress test/words: the source is nil", "module more: egress test/said: the sink is nil"},
+		},
+		{
+			name: "a caller's type",
+			modules: []engine.Module{bind(func(b *engine.Binder) {
+				engine.Bind(b, engine.Define[interface{}]("io.millrace.engine/caller"), func(*engine.Schema) any { return nil })
+			})},
+			want: []string{"io.millrace.engine/caller is bound by module more, but is the type of callers from outside"},
+		},
+		{
 			name:    "required and not bound",
 			modules: []engine.Module{bind(func(b *engine.Binder) { b.Require(probeFunction, absentFunction) }), state()},
 			want:    []string{"module more requires test/absent, which no module binds"},

@@ -60,6 +60,11 @@ func (c *Coordinator) Closing() bool { return c.closing }
 // AddPart takes a shard's share of the closing epoch.
 func (c *Coordinator) AddPart(epoch statefun.Epoch, now clock.Instant, p backend.Part, egress []*envelope.Batch) {
 	c.expect(epoch)
+	for _, have := range c.parts {
+		if have.Shard == p.Shard {
+			invariant.Failf("coordinator: a second part of shard %d for epoch %d", p.Shard, epoch)
+		}
+	}
 	c.parts = append(c.parts, p)
 	c.egress[p.Shard] = egress
 	c.bytes += int64(len(p.Changes))
@@ -69,6 +74,11 @@ func (c *Coordinator) AddPart(epoch statefun.Epoch, now clock.Instant, p backend
 // AddPosition takes where a source stood at its cut.
 func (c *Coordinator) AddPosition(epoch statefun.Epoch, p backend.SourcePosition) {
 	c.expect(epoch)
+	for _, have := range c.positions {
+		if have.Source == p.Source {
+			invariant.Failf("coordinator: a second position of source %s for epoch %d", p.Source, epoch)
+		}
+	}
 	c.positions = append(c.positions, p)
 }
 

@@ -120,7 +120,8 @@ func parseValue(b []byte) (number int, encoding []byte, n int, err error) {
 		return 0, nil, 0, errors.New("truncated state value")
 	}
 	n += size
-	return int(v), b[n : n+int(length)], n + int(length), nil
+	end := n + int(length)
+	return int(v), b[n:end:end], end, nil
 }
 
 // ValuesMax is how many state values a function type can have: they are marked as present in 32 bits.

@@ -136,14 +136,11 @@ func (p *Pump) Turn(ctx context.Context) {
 	if ctx.Err() != nil && !errors.Is(err, io.EOF) {
 		err = nil // Interrupted, for the cut.
 	}
-	for i := range p.events.Len() {
-		p.events.At(i, &p.event)
-		if bad := p.route(); bad != nil {
-			// P8: a record is one unit. Nothing of this poll leaves, and the position stays before it.
-			p.discard()
-			p.fail(fmt.Errorf("event %d of this run: %w", p.Events()+int64(i)+1, bad))
-			return
-		}
+	if i, bad := p.routeAll(); bad != nil {
+		// P8: a record is one unit. Nothing of this poll leaves, and the position stays before it.
+		p.discard()
+		p.fail(fmt.Errorf("event %d of this run: %w", p.Events()+int64(i)+1, bad))
+		return
 	}
 	p.flush()
 	p.handed.Add(int64(p.events.Len()))
@@ -154,6 +151,23 @@ func (p *Pump) Turn(ctx context.Context) {
 	case err != nil:
 		p.fail(err)
 	}
+}
+
+// routeAll routes what has been polled, and returns which event could not be. A router is the user's code:
+// its panic stops its ingress and not the process.
+func (p *Pump) routeAll() (i int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the router panicked: %v", r)
+		}
+	}()
+	for ; i < p.events.Len(); i++ {
+		p.events.At(i, &p.event)
+		if err = p.route(); err != nil {
+			return i, err
+		}
+	}
+	return i, nil
 }
 
 // fail stops the ingress: nothing more is read, and the engine says so.

@@ -18,8 +18,8 @@ func TestDelayed(t *testing.T) {
 	r := newRig(t, rigConfig{})
 	r.step("a @20,z:late;@10,z:one;>z:now", "an-id-of-more-than-16-bytes @10,z:two;@0,z:at-once", "a @10,z:three")
 	want(t, "out", r.out(), "0: a→z:now")
-	if r.s.Delayed() != 5 {
-		t.Errorf("%d messages are delayed; want 5", r.s.Delayed())
+	if n := len(r.inv.scratch.Envelopes); r.s.Delayed() != 5 || n != 0 {
+		t.Errorf("%d messages are delayed, %d are left to be; want 5, 0", r.s.Delayed(), n)
 	}
 	r.advance(0)
 	want(t, "out at once", r.out(), "0: an-id-of-more-than-16-bytes→z:at-once")

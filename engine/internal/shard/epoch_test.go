@@ -165,33 +165,34 @@ func TestPartComplete(t *testing.T) {
 		_, ok := r.s.Part()
 		return ok
 	}
-	marker := &envelope.Batch{Epoch: 2}
 	for _, encodeFirst := range []bool{true, false} {
 		r := newRig(t, rigConfig{senders: senders})
-		r.step("a +1")
-		if complete(r) {
-			t.Fatal("a part before the cut")
-		}
-		if encodeFirst {
-			r.s.Cut(2)
-			r.s.EncodeFrozen(10)
-		}
-		for range senders {
+		for epoch := statefun.Epoch(2); epoch <= 4; epoch++ {
+			r.step("a +1")
 			if complete(r) {
-				t.Fatal("a part before the last marker")
+				t.Fatal("a part before the cut")
 			}
-			r.s.Step(r.now, marker)
-			r.s.Step(r.now, r.batch(2, "b +1")) // No marker.
-			r.s.Step(r.now, r.batch(0))         // A door's, which has none.
-		}
-		if !encodeFirst {
-			if complete(r) {
-				t.Fatal("a part before what is frozen is encoded")
+			if encodeFirst {
+				r.s.Cut(epoch)
+				r.s.EncodeFrozen(10)
 			}
-			r.s.EncodeFrozen(10)
-		}
-		if !complete(r) {
-			t.Fatalf("no part; encoded first: %v", encodeFirst)
+			for range senders {
+				if complete(r) {
+					t.Fatal("a part before the last marker")
+				}
+				r.s.Step(r.now, &envelope.Batch{Epoch: epoch})
+				r.s.Step(r.now, r.batch(epoch, "b +1")) // No marker.
+				r.s.Step(r.now, r.batch(0))             // A door's, which has none.
+			}
+			if !encodeFirst {
+				if complete(r) {
+					t.Fatal("a part before what is frozen is encoded")
+				}
+				r.s.EncodeFrozen(10)
+			}
+			if !complete(r) {
+				t.Fatalf("no part of epoch %d; encoded first: %v", epoch-1, encodeFirst)
+			}
 		}
 	}
 }

@@ -139,7 +139,7 @@ func (s *Shard) runNamed(fn *Function, b *envelope.Batch, e *envelope.Envelope) 
 		return fn.Inputs[input].Wire(fn.Impl, s.inv, value)
 	}
 	if fn.Any == nil {
-		return fmt.Errorf("%s to %s: %w", typename, fn.Type, ErrNoInput)
+		return hopeless{fmt.Errorf("%s to %s: %w", typename, fn.Type, ErrNoInput)}
 	}
 	return fn.Any(fn.Impl, s.inv, string(typename), value)
 }

@@ -35,6 +35,13 @@ const (
 // Permanent is implemented by errors that another attempt cannot mend.
 type Permanent interface{ Permanent() bool }
 
+// hopeless is an error of the shard itself that no attempt can mend.
+type hopeless struct{ error }
+
+func (hopeless) Permanent() bool { return true }
+
+func (h hopeless) Unwrap() error { return h.error }
+
 // fail undoes the running invocation, keeps its message as the first that waits at the address, and
 // decides when it is tried again.
 func (s *Shard) fail(b *envelope.Batch, e *envelope.Envelope, err error) {

@@ -120,6 +120,33 @@ func TestStepKeepsNoBytes(t *testing.T) {
 	}
 }
 
+// What fails is cut off the outlets with its bytes, and the batches that it has begun are used again.
+func TestStepCutsOff(t *testing.T) {
+	r := newRig(t, rigConfig{batchMax: 2, retries: 5})
+	r.step("a >z:1;!1")
+	measure := func() (bytes [2]int64) {
+		for _, b := range r.s.Peek(0) {
+			bytes[0] += b.Bytes()
+		}
+		bytes[1] = r.s.EgressBytes()
+		return bytes
+	}
+	before := measure()
+	long := strings.Repeat("x", 100)
+	r.step("b >z:" + long + ";>z:2;>z:3;!" + long + ";!2;!3;fail")
+	if got := measure(); got != before {
+		t.Errorf("a failure changed the bytes in the outlets, and of records, from %d to %d", before, got)
+	}
+	if n := len(r.s.spare); n != 2 {
+		t.Errorf("%d batches are spare; want the two that the failure had begun", n)
+	}
+	r.step("c >z:4;>z:5;!4;!5")
+	if n := len(r.s.spare); n != 0 {
+		t.Errorf("%d batches are spare; want both in use", n)
+	}
+	want(t, "out", r.out(), "0: a→z:1 c→z:4 c→z:5 | egress: a→:1 c→:4 c→:5")
+}
+
 // Messages leave for the shard that has the id's key group, with the sender as their caller.
 func TestStepRoutes(t *testing.T) {
 	r := newRig(t, rigConfig{shards: 3})
