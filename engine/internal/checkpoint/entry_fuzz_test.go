@@ -48,7 +48,7 @@ func FuzzEntryValues(f *testing.F) {
 			t.Fatalf("%d bytes of values in %d", read, len(in))
 		}
 		if back := decodeValues(again); !reflect.DeepEqual(back, values) || Validate(again) != nil {
-			t.Fatalf("%q is written as %x and read as %q, %v", values, again, back, Validate(again))
+			t.Fatalf("%+v is written as %x and read as %+v, %v", values, again, back, Validate(again))
 		}
 		if err := Validate(in); err != nil {
 			if !errors.Is(err, ErrEntry) || len(again) >= len(in) { // At least one byte belongs to what is damaged.

@@ -4,6 +4,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -58,7 +59,7 @@ func TestEntriesDocumented(t *testing.T) {
 		t.Errorf("value\n%swant\n%s", hex.Dump(got), hex.Dump(entry))
 	}
 	if got := decodeValues(entry); !slices.Equal(got, values) || Validate(entry) != nil {
-		t.Errorf("the value is %q, %v", got, Validate(entry))
+		t.Errorf("the value is %+v, %v", got, Validate(entry))
 	}
 
 	names := []FunctionNames{
@@ -149,7 +150,7 @@ func TestValidate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := decodeValues([]byte(tt.value)); !slices.Equal(got, tt.want) {
-				t.Errorf("Values(%q) = %q; want %q", tt.value, got, tt.want)
+				t.Errorf("Values(%q) = %+v; want %+v", tt.value, got, tt.want)
 			}
 			err := Validate([]byte(tt.value))
 			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (!errors.Is(err, ErrEntry) || !strings.Contains(err.Error(), tt.wantErr)) {
@@ -192,25 +193,20 @@ func TestEntryRoundTrip(t *testing.T) {
 		if !bytes.HasPrefix(b, head) {
 			t.Fatalf("%x was changed to %x", head, b)
 		}
-		got := Values(append(slices.Clone(b[len(head):]), 0)[uvarintBytes(len(encodeValues(list))):][:len(encodeValues(list))])
-		var back []value
-		for number, encoding := range got {
+		length, n := binary.Uvarint(b[len(head):])
+		written := b[len(head)+n:]
+		if int(length) != len(written) {
+			t.Fatalf("the value of %d bytes says that it has %d", len(written), length)
+		}
+		for _, encoding := range Values(written) {
 			if cap(encoding) != len(encoding) {
 				t.Fatal("appending to a value would run over the next")
 			}
-			back = append(back, value{number, string(encoding)})
 		}
-		if !slices.Equal(back, list) {
-			t.Fatalf("values %q; want %q", back, list)
+		if back := decodeValues(written); !slices.Equal(back, list) || Validate(written) != nil {
+			t.Fatalf("values %+v, %v; want %+v", back, Validate(written), list)
 		}
 	})
-}
-
-func uvarintBytes(n int) (size int) {
-	for size = 1; n >= 0x80; n >>= 7 {
-		size++
-	}
-	return size
 }
 
 // Names are read back, and no part of them is mistaken for others.

@@ -216,11 +216,12 @@ func TestBatchRoundTrip(t *testing.T) {
 func TestBatchReset(t *testing.T) {
 	b := New(4)
 	id, value := "an id of more than sixteen bytes", bytes.Repeat([]byte{1}, 500)
+	caller := []byte(id)
 	fill := func() {
 		b.Reset()
 		for range 20 {
 			e := b.Append(1, 2, 3, id)
-			e.SetCaller(b.AppendCaller(1, []byte(id)))
+			e.SetCaller(b.AppendCaller(1, caller))
 			b.SetWire(e, value)
 			*(*[40]byte)(b.Memory(b.Append(1, 2, 3, "sixteen bytes id"), 40)) = [40]byte{}
 		}
