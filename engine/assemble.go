@@ -64,10 +64,10 @@ type wiring struct {
 
 // assemble puts an application together, or says everything that is wrong with it.
 func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) (*wiring, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
+	invalid := c.Validate()
+	if c = c.withDefaults(); invalid != nil {
+		c.Shards = 1 // Enough to see what is wrong with the modules.
 	}
-	c = c.withDefaults()
 	b := newBinder()
 	for _, m := range modules {
 		b.module = m.Name
@@ -84,7 +84,10 @@ func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) 
 	b.check(w.functions)
 	schemas := b.provide(w.functions, c.Shards)
 	if err := errors.Join(b.errs...); err != nil {
-		return nil, fmt.Errorf("engine: %w", err)
+		return nil, errors.Join(invalid, fmt.Errorf("engine: %w", err))
+	}
+	if invalid != nil {
+		return nil, invalid
 	}
 	w.links = newLinks(w.functions, shard.Limits{SendsMax: c.SendsMax, PayloadBytesMax: c.PayloadBytesMax})
 	w.connect(ctx, b, schemas)

@@ -126,7 +126,7 @@ func TestGateHammer(t *testing.T) {
 
 func hammerGate(t *testing.T, sources int) {
 	const size = 10
-	events := 100_000 / sources
+	events := 40_000 / sources
 	gate := NewGate(size)
 	p := NewParker()
 	var left atomic.Int64

@@ -82,7 +82,7 @@ func TestRingHammer(t *testing.T) {
 func TestRingLagHammer(t *testing.T) {
 	for _, slots := range []int{1, 2, 64} {
 		t.Run(fmt.Sprintf("slots=%d", slots), func(t *testing.T) {
-			const rounds = 50_000
+			const rounds = 20_000
 			gate := NewGate(1)
 			r := NewRing(slots, gate)
 			batch := envelope.New(0)
