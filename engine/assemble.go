@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"unsafe"
@@ -21,6 +22,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/mailbox"
 	"github.com/millrace-io/millrace/engine/internal/memory"
 	"github.com/millrace-io/millrace/engine/internal/shard"
+	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // function is what the engine knows of a function type that a module provides, or of a type of callers.
@@ -47,6 +49,7 @@ type wiring struct {
 	ingresses map[string]*ingress
 	doors     []connector.Door
 	calls     *calls
+	reports   *reports
 
 	clock    clock.Clock
 	gate     *mailbox.Gate
@@ -156,7 +159,7 @@ func (b *Binder) provide(functions []*function, shards int) [][]schema {
 			if f.external {
 				continue
 			}
-			declared := &Schema{fn: f.typ}
+			declared := &Schema{fn: f.typ, owner: unsafe.Pointer(f)}
 			impl := f.provide(declared)
 			schemas[s][i] = schema{impl, declared.values, declared.bytes}
 			if s == 0 {
@@ -179,7 +182,10 @@ func sameValues(a, b []shard.Value) bool {
 func (w *wiring) connect(ctx context.Context, b *Binder, schemas [][]schema) {
 	c := w.config
 	w.gate = mailbox.NewGate(c.QueueBytesMax)
-	w.announce = driver.NewAnnouncement(ctx)
+	// Epoch numbers are never reused (P33). What nothing is stored of begins at the time of day, so that it
+	// is ahead of every earlier run, and idempotency keys stay keys.
+	first := statefun.Epoch(max(w.clock.Now(), 1))
+	w.announce = driver.NewAnnouncement(ctx, first)
 	w.route = make([]uint16, c.KeyGroups)
 	for g := range w.route {
 		w.route[g] = uint16(g * c.Shards / c.KeyGroups)
@@ -188,9 +194,11 @@ func (w *wiring) connect(ctx context.Context, b *Binder, schemas [][]schema) {
 	interval := max(c.EpochInterval, 0)
 	w.epochs = driver.NewEpochs(driver.EpochsConfig{
 		Shards: c.Shards, Sources: len(b.sources), Interval: interval,
-		Announce: w.announce, Backend: c.Backend, Outflow: w.outflow, Template: w.template(schemas),
+		Announce: w.announce, Backend: c.Backend, Outflow: w.outflow, Template: w.template(schemas), Gate: w.gate,
+		Stuck: w.commitStuck,
 	})
 	w.calls = newCalls(w)
+	w.reports = newReports()
 	for id := range c.Shards {
 		w.loops = append(w.loops, w.newLoop(id, len(b.sources), schemas[id]))
 	}
@@ -212,7 +220,16 @@ func (w *wiring) connectSinks(b *Binder) {
 		w.drains = append(w.drains, driver.NewDrain(id, b.egresses[id].sink, w.undeliverable))
 	}
 	types := func(fn envelope.Function) FunctionType { return w.functions[fn].typ }
-	w.outflow = driver.NewOutflow(w.config.Application, w.drains, w.gate, types)
+	w.outflow = driver.NewOutflow(w.config.Application, w.drains, w.gate, types, w.announce.Epoch())
+}
+
+// commitStuck tells of a commit that fails for now; nil: it has succeeded after all.
+func (w *wiring) commitStuck(epoch statefun.Epoch, err error) {
+	if err != nil {
+		w.config.Logger.Error("commit failed and is tried again; ingress is held", "epoch", epoch, "error", err)
+		return
+	}
+	w.config.Logger.Info("commit succeeded after failures", "epoch", epoch)
 }
 
 func (w *wiring) undeliverable(r connector.Record, err error) {
@@ -225,21 +242,22 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 	for i, f := range w.functions {
 		s := schemas[i]
 		functions[i] = &shard.Function{
-			Type: f.typ, External: f.external, Impl: s.impl, ByTypename: f.byTypename, Any: f.any,
+			Type: f.typ, External: f.external, Owner: unsafe.Pointer(f), Impl: s.impl, ByTypename: f.byTypename, Any: f.any,
 			Values: s.values, StateBytes: int(s.bytes), Retries: f.retries,
 		}
 		for _, in := range f.inputs {
-			functions[i].Inputs = append(functions[i].Inputs, shard.Input{Typename: in.typename, Memory: in.memory, Wire: in.wire})
+			functions[i].Inputs = append(functions[i].Inputs, shard.Input{Typename: in.typename, Memory: in.memory, Wire: in.wire, Check: in.check})
 		}
 	}
 	s := shard.New(shard.Config{
 		ID: id, Shards: c.Shards, Route: w.route, Functions: functions, Senders: c.Shards + sources,
 		BatchMax: c.BatchMax, Limits: w.links.limits, Memory: w.memory.Get,
-		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(),
+		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(), Epoch: w.announce.Epoch(),
+		Stack: debug.Stack,
 	})
 	ctx := &Context{links: w.links}
 	s.Bind(&ctx.inv)
-	hooks := driver.Hooks{Part: w.epochs.AddPart, Replies: w.calls.deliver, Failed: w.invocationFailed, Recycle: recycle}
+	hooks := driver.Hooks{Part: w.epochs.AddPart, Replies: w.calls.deliver, Failed: w.reports.add, Recycle: recycle}
 	if c.EpochInterval == EpochsOff {
 		hooks.Egress = w.outflow.ReleaseEarly
 	}
@@ -291,15 +309,6 @@ func (w *wiring) template(schemas [][]schema) backend.Checkpoint {
 		cp.Generation = w.config.Backend.Generation()
 	}
 	return cp
-}
-
-func (w *wiring) invocationFailed(f shard.Failure) {
-	address := clip(f.Address.String())
-	if f.Suspended {
-		w.config.Logger.Error("address suspended: its messages wait until it is resumed", "address", address, "attempts", f.Attempt, "error", f.Err)
-		return
-	}
-	w.config.Logger.Warn("invocation failed and will be tried again", "address", address, "attempt", f.Attempt, "error", f.Err)
 }
 
 // clip keeps what strangers choose from filling logs. slog quotes what would break a line.

@@ -182,7 +182,7 @@ func counting(s *engine.Schema) probeFunc {
 	}
 }
 
-// A commit that fails is tried again with the same bytes, while the functions go on and the records wait.
+// A commit that fails is tried again with the same bytes, while ingress is held and the records wait.
 func TestCommitIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var records recorder
@@ -192,8 +192,13 @@ func TestCommitIsRepeated(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- e.Checkpoint(t.Context()) }()
 		synctest.Wait()
-		submit(t, e, "p", "b") // Of the next epoch.
+		submitted := make(chan error, 1)
+		go func() { submitted <- Do.To("p").Submit(t.Context(), e, "b") }()
+		synctest.Wait()
 		wantItems(t, &records.list)
+		if len(submitted) != 0 {
+			t.Error("ingress was not held while the commit failed")
+		}
 		if err := <-done; err != nil {
 			t.Errorf("Checkpoint: %v", err)
 		}

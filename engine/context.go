@@ -80,15 +80,27 @@ func (c *Context) resolve(to Address, m TypedValue) (fn envelope.Function, in en
 	case !known:
 		c.inv.Fail(fmt.Errorf("%s: %w", to.Type, ErrNoFunction))
 	case len(m.Value) > c.links.limits.PayloadBytesMax:
-		c.inv.Fail(fmt.Errorf("%s of %d bytes: %w of %d", m.Typename, len(m.Value), ErrLimit, c.links.limits.PayloadBytesMax))
+		c.inv.Fail(fmt.Errorf("%s of %d bytes: %w of %d", clip(m.Typename), len(m.Value), ErrLimit, c.links.limits.PayloadBytesMax))
 	default:
-		in = envelope.Untyped
-		if number, known := c.inv.Function(fn).ByTypename[m.Typename]; known {
-			in = number
+		if in, err = accepts(c.inv.Function(fn), m); err == nil {
+			return fn, in, true
 		}
-		return fn, in, true
+		c.inv.Fail(fmt.Errorf("send to %s: %w", to.Type, err))
 	}
 	return 0, 0, false
+}
+
+// accepts finds the input for a value, and refuses what the function cannot take: the sender is to hear of
+// it, not the receiver, whose address would be suspended.
+func accepts(f *shard.Function, m TypedValue) (envelope.Input, error) {
+	in, known := f.ByTypename[m.Typename]
+	switch {
+	case known:
+		return in, f.Inputs[in].Check(m.Value)
+	case !f.Takes(m.Typename):
+		return 0, fmt.Errorf("%s: %w", clip(m.Typename), ErrNoInput)
+	}
+	return envelope.Untyped, statefun.ValidateTypename(m.Typename)
 }
 
 func writeValue(b *envelope.Batch, e *envelope.Envelope, in envelope.Input, m TypedValue) {
@@ -113,5 +125,5 @@ func (c *Context) badLink(in *inputDeclaration, id string) {
 		c.inv.Fail(fmt.Errorf("send to %s: %w", in.fn.typ, err))
 		return
 	}
-	c.inv.Fail(fmt.Errorf("%s: %w", in.fn.typ, ErrNoFunction))
+	c.inv.Fail(c.links.missing(in))
 }

@@ -63,7 +63,7 @@ func Open(ctx context.Context, c Config, modules ...Module) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{wiring: w, ctx: life, cancel: cancel, ready: make(chan struct{}), closed: make(chan struct{}), fault: make(chan struct{})}
-	w.failed = e.fail
+	w.failed = e.sourceFailed
 	for i, d := range e.drains {
 		if err := d.Open(ctx); err != nil {
 			for _, opened := range e.drains[:i] {
@@ -100,6 +100,7 @@ func (e *Engine) start() {
 	for _, l := range e.loops {
 		e.shards.Go(l.Run)
 	}
+	e.shards.Go(func() { e.writeReports(e.ctx) })
 	e.workers, e.working = errgroup.WithContext(e.ctx)
 	e.workers.Go(func() error {
 		err := e.epochs.Run(e.ctx)
@@ -114,15 +115,22 @@ func (e *Engine) start() {
 func (e *Engine) fail(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.err == nil {
-		e.err = err
-		close(e.fault)
-	}
+	e.err = errors.Join(err, e.err)
+	close(e.fault)
 }
 
-// Run opens the doors and sources and returns when ctx is done, which is no error, or when one of them
-// fails. Without doors it also returns when every source has ended and everything that came of its events
-// is done. What is open stays open until Close. Run may be called once.
+// sourceFailed notes that an ingress has stopped. The others go on; Run returns the error in the end.
+func (e *Engine) sourceFailed(err error) {
+	e.config.Logger.Error("ingress stopped", "error", err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = errors.Join(e.err, err)
+}
+
+// Run opens the doors and sources and returns when ctx is done. Without doors it also returns when every
+// source has ended and everything that came of its events is done. A source that fails stops alone, is
+// logged, and its error is returned in the end; only doubt about what is stored ends Run at once. What is
+// open stays open until Close. Run may be called once.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.open(ctx); err != nil {
 		return err
@@ -300,17 +308,36 @@ func (e *Engine) stop(ctx context.Context) error {
 	for _, d := range e.drains {
 		errs = append(errs, d.Close(ctx))
 	}
-	<-published
 	e.cancel()
 	e.announce.Stop()
-	errs = append(errs, e.workers.Wait())
 	for _, l := range e.loops {
 		l.Stop()
 	}
-	e.shards.Wait()
-	e.memory.Free()
+	stopped := make(chan error, 1)
+	go func() {
+		<-published
+		err := e.workers.Wait()
+		e.shards.Wait()
+		e.memory.Free()
+		stopped <- err
+	}()
+	select {
+	case err := <-stopped:
+		errs = append(errs, err)
+	case <-patience(ctx):
+		errs = append(errs, errors.New("engine: close: a handler, a source or a sink does not return; its goroutine is left behind"))
+	}
 	return errors.Join(errs...)
 }
+
+// patience is done when ctx is, and a moment longer: what only has to notice that it is over gets to it.
+func patience(ctx context.Context) <-chan struct{} {
+	over := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.AfterFunc(patienceTime, func() { close(over) }) })
+	return over
+}
+
+const patienceTime = 100 * time.Millisecond
 
 func (e *Engine) startPumps() {
 	e.pumping = true

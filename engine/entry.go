@@ -44,6 +44,9 @@ func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID stri
 	if err := n.e.admit(); err != nil {
 		return err
 	}
+	if err := w.waits(to); err != nil {
+		return err
+	}
 	b := pool.Get().(*envelope.Batch)
 	hash := statefun.KeyHash(to.ID)
 	writeValue(b, b.Append(fn, in, hash, to.ID), in, m)
@@ -68,9 +71,6 @@ func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID stri
 // accepts checks a message from outside before anything is touched: a function that decodes its messages
 // in this process gets none that it cannot decode.
 func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in envelope.Input, err error) {
-	if len(to.ID) > statefun.IDBytesMax {
-		return 0, 0, fmt.Errorf("%w: id of %d bytes, at most %d are allowed", connector.ErrTooLarge, len(to.ID), statefun.IDBytesMax)
-	}
 	if len(to.ID) > statefun.IDBytesMax {
 		return 0, 0, fmt.Errorf("%w: id of %d bytes, at most %d are allowed", connector.ErrTooLarge, len(to.ID), statefun.IDBytesMax)
 	}
@@ -122,8 +122,10 @@ func (n entry) Route(_ context.Context, id string, event connector.Event) error 
 		return refused(err)
 	}
 	var bytes int64
-	for _, b := range collected.byShard {
-		bytes += b.Bytes()
+	for to, b := range collected.byShard {
+		if bytes += b.Bytes(); len(b.Envelopes) == 0 {
+			delete(collected.byShard, to)
+		}
 	}
 	if err := n.e.count(bytes); err != nil {
 		return err
@@ -266,7 +268,7 @@ func (r Ref[M]) Submit(ctx context.Context, e *Engine, m M) error {
 func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M, callerID string) error {
 	l := e.links.of(&in.inputDeclaration)
 	if l == nil {
-		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, ErrNoFunction)
+		return fmt.Errorf("engine: submit: %w", e.links.missing(&in.inputDeclaration))
 	}
 	if err := statefun.ValidateID(id); err != nil {
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
@@ -276,6 +278,9 @@ func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M,
 	}
 	if err := e.credit(ctx); err != nil {
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
+	}
+	if err := e.waits(Address{Type: in.fn.typ, ID: id}); err != nil {
+		return fmt.Errorf("engine: submit: %w", err)
 	}
 	b := pool.Get().(*envelope.Batch)
 	hash := statefun.KeyHash(id)
@@ -295,9 +300,31 @@ func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M,
 	return nil
 }
 
+// waits refuses what would only wait at a suspended address, once half of all credit is taken by what waits:
+// an address that is sent to a lot must not use up the credit of all others.
+func (w *wiring) waits(a Address) error {
+	if _, suspended := w.reports.suspended.Load(a); !suspended {
+		return nil
+	}
+	var waiting int64
+	for _, l := range w.loops {
+		waiting += l.Held()
+	}
+	if waiting < w.gate.Max()/2 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s, and %d bytes wait already: resume it, or skip its first message", connector.ErrSuspended, clip(a.String()), waiting)
+}
+
 // Resume has a suspended address go on: its first message is tried again. It does nothing at an address
 // that is not suspended.
-func (e *Engine) Resume(ctx context.Context, a Address) error {
+func (e *Engine) Resume(ctx context.Context, a Address) error { return e.resume(ctx, a, false) }
+
+// Skip gives up the message that an address is suspended for, and has the address go on with the next. It
+// does nothing at an address that is not suspended.
+func (e *Engine) Skip(ctx context.Context, a Address) error { return e.resume(ctx, a, true) }
+
+func (e *Engine) resume(ctx context.Context, a Address, skip bool) error {
 	fn, ok := e.links.byType[a.Type]
 	if !ok {
 		return fmt.Errorf("engine: resume %v: %w", a, ErrNoFunction)
@@ -307,7 +334,7 @@ func (e *Engine) Resume(ctx context.Context, a Address) error {
 	}
 	b := pool.Get().(*envelope.Batch)
 	hash := statefun.KeyHash(a.ID)
-	b.AppendResume(fn, hash, a.ID)
+	b.AppendResume(fn, hash, a.ID, skip)
 	if err := e.enter(ctx, hash, b); err != nil {
 		return fmt.Errorf("engine: resume %v: %w", a, err)
 	}

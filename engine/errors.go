@@ -34,6 +34,8 @@ var (
 
 	// ErrNoCredit is returned to callers from outside while queues are above the high-water mark.
 	ErrNoCredit = connector.ErrNoCredit
+	// ErrSuspended is returned to callers from outside for an address that is suspended; see Engine.Resume.
+	ErrSuspended = connector.ErrSuspended
 	// ErrClosing is returned to callers from outside once the engine is closing.
 	ErrClosing = connector.ErrClosing
 )

@@ -120,29 +120,41 @@ type Request[Q, R any] struct {
 }
 
 // Answer declares that f accepts messages of type Q and answers each with an R, which goes to the caller
-// as a message. The handler returns the answer, or ErrPending and answers in a later invocation.
+// as a message. The handler returns the answer, or ErrPending and answers in a later invocation. An answer
+// that nobody takes, because the message came from an ingress or its sender has no input for R, is dropped
+// and counted.
 func Answer[I, Q, R any](f Function[I], q Type[Q], r Type[R], m func(I, *Context, Q) (R, error)) Request[Q, R] {
 	request := Request[Q, R]{reply: r}
 	request.Input = declareInput(f, q, func(impl I, ctx *Context, v Q) error {
 		answer, err := m(impl, ctx, v)
-		switch {
-		case err == nil:
-			request.Reply(ctx, answer)
-		case errors.Is(err, ErrPending):
+		if errors.Is(err, ErrPending) {
 			return nil
+		}
+		if err == nil {
+			request.answer(ctx, answer)
 		}
 		return err
 	})
 	return request
 }
 
-// Reply answers the message that is being handled. It may be used by any handler of the function, for
+// Reply answers the message that is being handled; without a caller the invocation fails. It may be used by any handler of the function, for
 // instance when the answer was pending and arrives as another message from the same caller.
 func (q Request[Q, R]) Reply(ctx *Context, r R) {
-	fn, id, ok := ctx.inv.Caller()
-	if !ok {
+	if _, _, ok := ctx.inv.Caller(); !ok {
 		ctx.inv.Fail(fmt.Errorf("reply with %s: %w", q.reply.Typename(), ErrNoCaller))
 		return
 	}
-	sendTyped(ctx, fn, string(id), q.reply, r)
+	q.answer(ctx, r)
+}
+
+// answer sends r to the caller. Who came from an ingress, or has no use for the answer, has sent the message
+// for its effects: it must not be able to make the function fail.
+func (q Request[Q, R]) answer(ctx *Context, r R) {
+	fn, id, ok := ctx.inv.Caller()
+	if !ok || !ctx.inv.Function(fn).Takes(q.reply.Typename()) {
+		ctx.inv.DropAnswer()
+		return
+	}
+	sendTyped(ctx, fn, alias(id), q.reply, r)
 }

@@ -165,7 +165,7 @@ func Forward[M any](d *Downstream, to Ref[M], m M) error {
 	l := d.links.of(&in.inputDeclaration)
 	switch {
 	case l == nil:
-		return fmt.Errorf("forward to %s: %w", in.fn.typ, ErrNoFunction)
+		return fmt.Errorf("forward: %w", d.links.missing(&in.inputDeclaration))
 	case to.id == "" || len(to.id) > statefun.IDBytesMax:
 		return fmt.Errorf("forward to %s: %w", in.fn.typ, statefun.ValidateID(to.id))
 	}
@@ -174,5 +174,15 @@ func Forward[M any](d *Downstream, to Ref[M], m M) error {
 		in.writeFixed(b, e, m)
 		return nil
 	}
-	return encode(b, e, l.input, in.typ, m, d.links.limits.PayloadBytesMax)
+	err := encode(b, e, l.input, in.typ, m, d.links.limits.PayloadBytesMax)
+	if err == nil && len(b.Arena) > forwardBytesMax {
+		err = fmt.Errorf("more than %d bytes forwarded of one event: %w", forwardBytesMax, ErrLimit)
+	}
+	if err != nil {
+		b.Drop() // The router may go on.
+	}
+	return err
 }
+
+// forwardBytesMax bounds what comes of one event: it goes in as a whole.
+const forwardBytesMax = 1 << 30

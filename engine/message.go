@@ -196,6 +196,14 @@ func (l *links) of(in *inputDeclaration) *link {
 	return nil
 }
 
+// missing says why an input has no link.
+func (l *links) missing(in *inputDeclaration) error {
+	if _, known := l.byType[in.fn.typ]; known {
+		return fmt.Errorf("%s to %s: %w", in.typename, in.fn.typ, ErrNoInput)
+	}
+	return fmt.Errorf("%s: %w", in.fn.typ, ErrNoFunction)
+}
+
 func newLinks(functions []*function, limits shard.Limits) *links {
 	declared.mu.Lock()
 	defer declared.mu.Unlock()
@@ -212,10 +220,11 @@ func newLinks(functions []*function, limits shard.Limits) *links {
 		if !ok {
 			continue
 		}
-		l.byInput[i] = link{fn: number, input: envelope.Untyped, bound: true}
-		if target, ok := functions[number].byTypename[in.typename]; ok {
-			receiver := functions[number].inputs[target]
-			l.byInput[i].input = target
+		f := functions[number]
+		l.byInput[i] = link{fn: number, input: envelope.Untyped, bound: f.any != nil || f.external}
+		if target, ok := f.byTypename[in.typename]; ok {
+			receiver := f.inputs[target]
+			l.byInput[i].input, l.byInput[i].bound = target, true
 			l.byInput[i].memory = receiver.memory != nil && receiver.goType == in.goType
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // and is of no use afterwards.
 type Schema struct {
 	fn     FunctionType
+	owner  unsafe.Pointer
 	values []shard.Value
 	bytes  uintptr
 	errs   []error
@@ -25,6 +26,7 @@ func (s *Schema) FunctionType() FunctionType { return s.fn }
 // Value is one value of an instance's state. It is a name and a place, the same for all instances: keep
 // it in the object that implements the function.
 type Value[T any] struct {
+	owner  unsafe.Pointer // Of the function type that declared it; nil in a zero Value.
 	offset uintptr
 	bit    uint32
 	coded  *Type[T] // nil: kept as it lies in memory.
@@ -39,7 +41,7 @@ const inlineMax = 256
 // encodes, and nothing that can be changed is shared between invocations.
 func NewValue[T any](s *Schema, name string, t Type[T]) Value[T] {
 	var zero T
-	v := Value[T]{bit: 1 << len(s.values)}
+	v := Value[T]{owner: s.owner, bit: 1 << len(s.values)}
 	size := unsafe.Sizeof(zero)
 	declared := shard.Value{Name: name, Typename: t.Typename()}
 	if t.IsFixed() && size <= inlineMax {
@@ -72,6 +74,7 @@ func NewValue[T any](s *Schema, name string, t Type[T]) Value[T] {
 
 // Get returns the value, or the zero T when there is none.
 func (v Value[T]) Get(ctx *Context) T {
+	v.check(ctx)
 	if v.coded != nil {
 		t, _ := v.decode(ctx)
 		return t
@@ -81,6 +84,7 @@ func (v Value[T]) Get(ctx *Context) T {
 
 // Lookup returns the value and whether there is one: a zero that was set is.
 func (v Value[T]) Lookup(ctx *Context) (T, bool) {
+	v.check(ctx)
 	if v.coded != nil {
 		return v.decode(ctx)
 	}
@@ -89,6 +93,7 @@ func (v Value[T]) Lookup(ctx *Context) (T, bool) {
 
 // Set sets the value.
 func (v Value[T]) Set(ctx *Context, t T) {
+	v.check(ctx)
 	ctx.inv.Touch()
 	if v.coded != nil {
 		v.encode(ctx, t)
@@ -101,6 +106,7 @@ func (v Value[T]) Set(ctx *Context, t T) {
 // Edit returns the value for change in place, until the handler returns. The value is present from then
 // on: it starts as the zero T when there was none.
 func (v Value[T]) Edit(ctx *Context) *T {
+	v.check(ctx)
 	ctx.inv.Touch()
 	if v.coded != nil {
 		return v.edit(ctx)
@@ -111,6 +117,7 @@ func (v Value[T]) Edit(ctx *Context) *T {
 
 // Clear removes the value.
 func (v Value[T]) Clear(ctx *Context) {
+	v.check(ctx)
 	ctx.inv.Touch()
 	if v.coded != nil {
 		ctx.inv.DropEdit(v.offset)
@@ -120,6 +127,17 @@ func (v Value[T]) Clear(ctx *Context) {
 		*(*T)(v.at(ctx)) = zero
 	}
 	ctx.inv.Row.Present &^= v.bit
+}
+
+// check keeps a Value that is not the running function's from reaching into its memory.
+func (v Value[T]) check(ctx *Context) {
+	if v.owner != ctx.inv.Owner() {
+		badValue(ctx)
+	}
+}
+
+func badValue(ctx *Context) {
+	panic(fmt.Sprintf("engine: a state value of %s was never declared with NewValue, or belongs to another function type", ctx.inv.Self().Type))
 }
 
 func (v Value[T]) at(ctx *Context) unsafe.Pointer { return unsafe.Add(ctx.inv.State, v.offset) }

@@ -14,10 +14,11 @@ type Stats struct {
 	QueuedBytesMax  int64 // The high-water mark.
 	IngressStalls   int64 // How often a source or a caller has had to wait for credit.
 	Events          int64 // Handed over by sources.
-	RepliesDropped  int64 // Answers that nobody waited for.
+	RepliesDropped  int64 // Answers that nobody waited for, or could take.
 
 	EpochsCommitted int64
 	BytesCommitted  int64
+	CommitFailures  int64 // Attempts that failed and were tried again.
 	Egress          []EgressStats
 }
 
@@ -30,6 +31,7 @@ type ShardStats struct {
 	Suspended   int64 // Addresses that wait to be resumed.
 	Delayed     int64 // Delayed messages that are pending.
 	Fired       int64 // Delayed messages that came due.
+	Skipped     int64 // Messages given up by Engine.Skip.
 	Encoded     int64 // Instances encoded for checkpoints.
 	MemoryBytes int64 // Of instances, index and strings.
 	Turns       int64
@@ -61,11 +63,13 @@ func (e *Engine) Stats() Stats {
 		IngressStalls: e.gate.Stalls(), RepliesDropped: e.calls.dropped.Load(),
 	}
 	s.EpochsCommitted, s.BytesCommitted = e.epochs.Committed()
+	s.CommitFailures = e.epochs.Failures()
 	for _, l := range e.loops {
 		c := l.Stats()
+		s.RepliesDropped += c.Unanswered
 		s.Shards = append(s.Shards, ShardStats{
 			Invocations: c.Invocations, Failures: c.Failures, Batches: c.Batches, Instances: c.Instances,
-			Suspended: c.Suspended, Delayed: c.Delayed, Fired: c.Fired, Encoded: c.Encoded,
+			Suspended: c.Suspended, Delayed: c.Delayed, Fired: c.Fired, Skipped: c.Skipped, Encoded: c.Encoded,
 			MemoryBytes: c.MemoryBytes, Turns: c.Turns, Parks: c.Parks, Epoch: uint64(c.Epoch), MaxStop: c.MaxStop,
 		})
 	}

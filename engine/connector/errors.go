@@ -18,6 +18,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrNoCredit: queues are above the high-water mark; try again later.
 	ErrNoCredit = errors.New("out of credit")
+	// ErrSuspended: the address is suspended, and does not go on by itself.
+	ErrSuspended = errors.New("address suspended")
 	// ErrClosing: the engine is shutting down.
 	ErrClosing = errors.New("closing")
 )

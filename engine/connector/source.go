@@ -70,7 +70,7 @@ func (e *Events) Append(key []byte, typename string, value []byte) {
 }
 
 func (e *Events) grow(bytes int) {
-	if bytes > math.MaxUint32 {
+	if uint64(bytes) > math.MaxUint32 {
 		panic("connector: Events.Append of more than 4 GiB")
 	}
 	data := make([]byte, len(e.data), max(bytes, 2*cap(e.data)))
@@ -89,8 +89,14 @@ func (e *Events) number(typename string) uint32 {
 	return uint32(len(e.names) - 1)
 }
 
-// Room returns how many events may still be appended.
-func (e *Events) Room() int { return cap(e.list) - len(e.list) }
+// Room returns how many events may still be appended: none, too, once there are very many bytes.
+func (e *Events) Room() int {
+	const most = 1 << 30
+	if len(e.data) > most {
+		return 0
+	}
+	return cap(e.list) - len(e.list)
+}
 
 // Len returns the number of events in the list.
 func (e *Events) Len() int { return len(e.list) }

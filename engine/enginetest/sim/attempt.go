@@ -128,7 +128,7 @@ func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, er
 	case msg.done:
 		return nil, fmt.Errorf("counts: %v is run, but has taken effect or was cancelled", msg)
 	case msg.plan.to != a.self || msg.plan.form != f || self != a.self.address():
-		return nil, fmt.Errorf("isolation: %v is run at %v, %v, form %d", msg, a.self, self, f)
+		return nil, fmt.Errorf("isolation: %v is run at %v, %q, form %d", msg, a.self, self.String(), f)
 	}
 	a.inst = r.model.instance(a.self, len(p.slots))
 	a.values = slices.Clone(a.inst.values)
@@ -182,7 +182,7 @@ func (a *attempt) checkCaller() error {
 	switch msg := a.msg; {
 	case msg.from.outside == 0 && (!ok || caller != msg.from.address.address()),
 		msg.from.outside > 0 && ok != msg.asked:
-		return fmt.Errorf("isolation: %v seems to come from %v, %v", msg, caller, ok)
+		return fmt.Errorf("isolation: %v seems to come from %q, %v", msg, caller.String(), ok)
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ func (a *attempt) cancel(v uint64) {
 	a.logf("cancel  %v by %v", msg, a.msg)
 	done := a.ctx.Cancel(msg.token)
 	a.trace.add(msg.serial, boolean(done))
-	if want, sure := a.cancellable(msg); sure && done != want {
+	// Beyond the limit of sends there is no message, and no token; the attempt fails.
+	if want, sure := a.cancellable(msg); sure && done != (want && msg.token != 0) {
 		a.violate(fmt.Errorf("time: %v cancels %v at %d: the answer is %v", a.msg, msg, a.now, done))
 	}
 	switch own := slices.Contains(a.sends, msg); {
@@ -67,10 +68,10 @@ func (a *attempt) cancellable(msg *message) (want, sure bool) {
 	case msg.due > a.now:
 		return true, true
 	}
-	// A turn fires what is due before it runs anything, but not more than a few hundred timers, and not
+	// A turn fires what is due before it runs anything, but not more timers than its pace allows, and not
 	// what it will send itself; and a message that is tried again is run by a timer, among the others.
 	queued := a.msg.tries > 0 || a.inst.blocked != nil || a.inst.freed == a.now
-	return false, msg.sent < a.now && !queued && a.model.delayed+a.model.waiting < 400
+	return false, msg.sent < a.now && !queued && a.model.delayed+a.model.waiting < a.Case.Config.Pace.Timers
 }
 
 func boolean(b bool) uint64 {

@@ -16,12 +16,16 @@ var _ Choices = (*rand.Rand)(nil)
 // Tape is a list of choices, a byte or two each. Behind its end, all choices are 0.
 type Tape struct{ Bytes []byte }
 
+// spread is odd, so that all bytes still stand for different choices, and 0 for 0: property tests like
+// small bytes, and those alone would hardly ever make a rare choice.
+const spread = 167
+
 // IntN implements Choices.
 func (t *Tape) IntN(n int) int {
 	if len(t.Bytes) == 0 {
 		return 0
 	}
-	v := int(t.Bytes[0])
+	v := int(t.Bytes[0] * spread)
 	t.Bytes = t.Bytes[1:]
 	if n > 256 && len(t.Bytes) > 0 {
 		v = v<<8 | int(t.Bytes[0])

@@ -2,6 +2,8 @@
 
 package sim
 
+import "github.com/millrace-io/millrace/engine/internal/driver"
+
 // Config is what a run draws beside its program: how the engine is set up, and how often what happens to
 // it. Every draw differs in everything, because bugs hide where several settings meet.
 type Config struct {
@@ -20,6 +22,8 @@ type Config struct {
 	// Jumps is how far time may jump, in milliseconds, whatever is going on at the moment; 0: it passes
 	// only while nothing moves, and stops whenever something is due.
 	Jumps int
+	// Pace is how much a shard does in one turn.
+	Pace driver.Pace
 	// Of Turns.Loops + Turns.Sources + … turns, so many go to each kind of actor.
 	Turns Turns
 	// Laggard is a shard that gets its turn only now and then; past the last shard there is none.
@@ -28,7 +32,10 @@ type Config struct {
 	SinkFaults int
 }
 
-const shardsMax = 8
+const (
+	shardsMax  = 8
+	inboxLarge = 1 << 12
+)
 
 // Turns are how often actors have their turn, in relation to each other.
 type Turns struct{ Loops, Sources, Doors, Epochs, Sinks, Resumes, Settles, Time int }
@@ -40,7 +47,7 @@ func DrawConfig(c Choices) Config {
 		Sources:       c.IntN(5),
 		BatchMax:      pick(c, 1, 2, 3, 7, 16, 64),
 		RingSlots:     pick(c, 1, 2, 4, 16),
-		InboxSlots:    pick(c, 1, 4, 4096),
+		InboxSlots:    pick(c, 1, 4, inboxLarge),
 		QueueBytesMax: pick[int64](c, 1<<30, 1, 300, 2000, 20_000),
 		IDs:           pick(c, 1, 2, 3, 5, 8, 24),
 		Retries:       c.IntN(4),
@@ -53,6 +60,7 @@ func DrawConfig(c Choices) Config {
 		Loops: pick(c, 12, 3, 40), Sources: pick(c, 4, 1, 30), Doors: pick(c, 2, 10), Epochs: pick(c, 3, 1, 20),
 		Sinks: pick(c, 2, 10), Resumes: pick(c, 1, 5), Settles: pick(c, 1, 4), Time: pick(c, 2, 1, 10),
 	}
+	cfg.Pace = driver.Pace{Batches: pick(c, 8, 1, 3), Timers: pick(c, 512, 1, 5), Frozen: pick(c, 512, 1, 4)}
 	cfg.Early = cfg.CutEvery == 0 || one(c, 8)
 	cfg.Laggard = cfg.Shards - c.IntN(2)
 	cfg.KeyGroups = pick(c, cfg.Shards, cfg.Shards+1, 128)

@@ -130,7 +130,7 @@ func (s *sink) Publish(rec connector.Record, done func(error)) {
 		s.violate(err)
 	}
 	s.trace.add(uint64(rec.Epoch), rec.Index)
-	s.logf("publish %s of %v", rec.IdempotencyKey(), rec.Sender)
+	s.logf("publish %s of %q", rec.IdempotencyKey(), rec.Sender.String())
 	s.open = append(s.open, done)
 	if s.schedule.IntN(2) == 0 {
 		s.confirm(len(s.open) - 1)
@@ -158,14 +158,14 @@ func (s *sink) check(rec connector.Record) error {
 	}
 	want := s.model.records[serialOfText(text)]
 	if want == nil {
-		return fmt.Errorf("atomicity: record %s of %v was never emitted", rec.IdempotencyKey(), rec.Sender)
+		return fmt.Errorf("atomicity: record %s of %q was never emitted", rec.IdempotencyKey(), rec.Sender.String())
 	}
 	l := lane{want.from, want.egress}
 	switch queue := s.model.emitted[l]; {
 	case len(queue) == 0 || queue[0] != want:
-		return fmt.Errorf("order: record %s of %v is lost, doubled or overtaken", rec.IdempotencyKey(), rec.Sender)
+		return fmt.Errorf("order: record %s of %q is lost, doubled or overtaken", rec.IdempotencyKey(), rec.Sender.String())
 	case rec.Sender != want.from.address() || want.egress != s.number:
-		return fmt.Errorf("isolation: record %s seems to come from %v", rec.IdempotencyKey(), rec.Sender)
+		return fmt.Errorf("isolation: record %s seems to come from %q", rec.IdempotencyKey(), rec.Sender.String())
 	}
 	s.model.emitted[l] = s.model.emitted[l][1:]
 	if rec.Epoch < s.epoch || rec.Epoch == s.epoch && int64(rec.Index) <= s.index {

@@ -20,9 +20,11 @@ type root struct {
 const (
 	doorSend = iota
 	doorCall
-	doorRoute
+	doorRoute // Where inboxes are large enough for all there will ever be: a door that routes waits for room.
 	doors
 )
+
+func (c Config) routes() bool { return c.InboxSlots == inboxLarge }
 
 // plan is a message and what its handler is going to do: the same at every attempt, and then it fails
 // as long as there are faults left.
@@ -102,12 +104,14 @@ var stepKinds = []stepKind{
 	stepSend, stepSend,
 }
 
-// DrawProgram draws a program of about so many messages.
+// DrawProgram draws a program of at least so many messages that cannot be cancelled.
 func DrawProgram(c Choices, cfg Config, messages int) Program {
 	var p Program
-	for left := messages; left > 0; {
-		p.Draw(c, cfg, min(left, 1+c.IntN(60)))
-		left -= p.roots[len(p.roots)-1].size()
+	for sure := 0; sure < messages; {
+		p.Draw(c, cfg, min(messages-sure, 1+c.IntN(60)))
+		for _, m := range p.roots[len(p.roots)-1].messages {
+			sure += m.size(false)
+		}
 	}
 	return p
 }
@@ -116,7 +120,7 @@ func DrawProgram(c Choices, cfg Config, messages int) Program {
 func (p *Program) Draw(c Choices, cfg Config, messages int) {
 	r := &root{from: c.IntN(cfg.Sources + doors)}
 	d := drawer{Choices: c, cfg: cfg, left: messages}
-	routed := r.from < cfg.Sources || r.from == cfg.Sources+doorRoute
+	routed := r.from < cfg.Sources || cfg.routes() && r.from == cfg.Sources+doorRoute
 	for more := true; more; more = routed && one(c, 4) {
 		m := d.message(0)
 		if routed && m.form == formAny {
@@ -125,7 +129,20 @@ func (p *Program) Draw(c Choices, cfg Config, messages int) {
 		m.pending = m.form == formQuery && r.from != cfg.Sources+doorCall // Nobody asks.
 		r.messages = append(r.messages, m)
 	}
+	if routed && one(c, 40) {
+		r.crowd()
+	}
 	p.roots = append(p.roots, r)
+}
+
+// crowd has many more messages come for the first one's target, which has failed to take the first: more
+// than a shard runs at once when they have waited.
+func (r *root) crowd() {
+	first := r.messages[0]
+	first.faults = append(first.faults, fault{})
+	for i := range 400 {
+		r.messages = append(r.messages, &plan{to: first.to, form: form(i % int(formQuery))})
+	}
 }
 
 // drawer draws the messages of one event.
@@ -167,25 +184,22 @@ func (d *drawer) step(depth int) step {
 	return s
 }
 
-func (p Program) size() (n int) {
+// Messages returns how many messages there are, if none is cancelled.
+func (p Program) Messages() (n int) {
 	for _, r := range p.roots {
-		n += r.size()
+		for _, m := range r.messages {
+			n += m.size(true)
+		}
 	}
 	return n
 }
 
-func (r *root) size() (n int) {
-	for _, m := range r.messages {
-		n += m.size()
-	}
-	return n
-}
-
-func (m *plan) size() int {
+// size counts the message and what comes of it, with or without what comes of delayed messages.
+func (m *plan) size(delayed bool) int {
 	n := 1
 	for _, s := range m.steps {
-		if s.send != nil {
-			n += s.send.size()
+		if s.kind == stepSend || s.kind == stepSendAfter && delayed {
+			n += s.send.size(delayed)
 		}
 	}
 	return n

@@ -27,7 +27,7 @@ func (r *run) committed() statefun.Epoch {
 		return r.recorder.epoch
 	}
 	epochs, _ := r.app.Epochs.Committed()
-	return statefun.Epoch(epochs)
+	return r.first + statefun.Epoch(epochs) - 1
 }
 
 // Commit implements backend.Backend.
@@ -47,7 +47,7 @@ func (rec *recorder) Commit(ctx context.Context, cp backend.Checkpoint, parts []
 func (rec *recorder) check(cp backend.Checkpoint, parts []backend.Part) error {
 	r := rec.run
 	cfg := r.Case.Config
-	if cp.Epoch != rec.epoch+1 || len(parts) != cfg.Shards || len(cp.Sources) != cfg.Sources {
+	if rec.epoch != 0 && cp.Epoch != rec.epoch+1 || len(parts) != cfg.Shards || len(cp.Sources) != cfg.Sources {
 		return fmt.Errorf("cuts: %d parts and %d positions after epoch %d", len(parts), len(cp.Sources), rec.epoch)
 	}
 	names, err := checkpoint.ParseNames(cp.Names)

@@ -16,7 +16,7 @@ import (
 // anyOrder has everybody take turns as the schedule decides, until nothing is left to do or the turns
 // are used up: what is left then is for heal.
 func (r *run) anyOrder() {
-	for turns := 2 * r.Case.Program.size() * r.Case.Config.Shards; r.turns < turns && r.violation == nil && !r.drained(); {
+	for turns := 2 * r.Case.Program.Messages() * r.Case.Config.Shards; r.turns < turns && r.violation == nil && !r.drained(); {
 		r.turn()
 	}
 }
@@ -105,7 +105,7 @@ func (r *run) enter() {
 	last, to, first := r.model.last, r.app.Entry, next.messages[0]
 	var err error
 	switch via := next.from - len(r.sources); {
-	case via == doorRoute && r.Case.Config.InboxSlots > len(r.Case.Program.roots):
+	case via == doorRoute && r.Case.Config.routes():
 		err = r.enterRouted(next)
 	case via == doorCall:
 		m := r.outside(next, first)
@@ -117,13 +117,12 @@ func (r *run) enter() {
 			err = nil // It is in, and the answer will find nobody.
 		}
 	default:
-		next.messages = next.messages[:1] // The others of an event that was to be routed.
 		err = to.Send(context.Background(), first.to.address(), typed(first.form, r.outside(next, first).serial))
 	}
 	switch {
 	case err == nil:
 		r.doors = r.doors[1:]
-	case errors.Is(err, connector.ErrNoCredit):
+	case errors.Is(err, connector.ErrNoCredit), errors.Is(err, connector.ErrSuspended):
 		for serial := last + 1; serial <= r.model.last; serial++ {
 			r.model.finish(r.model.messages[serial])
 			delete(r.model.messages, serial)
@@ -179,12 +178,19 @@ func (r *run) resumeAddress(a address) {
 	}
 }
 
+// passesMax is far more than any program can keep the shards busy for.
+const passesMax = 1_000_000
+
 // settle has all shards take turns until nothing moves between them.
 func (r *run) settle() {
-	for busy := true; busy && r.violation == nil; {
+	passes := 0
+	for busy := true; busy && r.violation == nil; passes++ {
 		busy = false
 		for i := range r.app.Loops {
 			busy = r.turnLoop(i) || busy
+		}
+		if passes == passesMax {
+			r.violate(errors.New("progress: shards stay busy though nothing comes in"))
 		}
 	}
 	for _, inst := range r.model.instances {

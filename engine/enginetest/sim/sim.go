@@ -26,7 +26,7 @@ type Case struct {
 	Schedule Choices
 }
 
-// Seed draws a case of about so many messages.
+// Seed draws a case in which at least so many messages take effect.
 func Seed(seed uint64, messages int) Case {
 	c := rand.New(rand.NewPCG(seed, 0))
 	config := DrawConfig(c)
@@ -66,6 +66,7 @@ type run struct {
 
 	app      *bridge.Application
 	clock    *clock.Virtual
+	first    statefun.Epoch
 	model    *model
 	sources  sources
 	sinks    []*sink
@@ -163,8 +164,14 @@ func (r *run) assemble() error {
 	}
 	var err error
 	modules := []engine.Module{{Name: "sim", Bind: r.bind}}
-	r.app, err = bridge.Assemble(context.Background(), config, r.clock, modules, r.violate)
-	return err
+	if r.app, err = bridge.Assemble(context.Background(), config, r.clock, modules, r.violate); err != nil {
+		return err
+	}
+	r.first = r.app.Loops[0].Epoch()
+	for _, l := range r.app.Loops {
+		l.SetPace(cfg.Pace)
+	}
+	return nil
 }
 
 func (r *run) bind(b *engine.Binder) error {

@@ -43,6 +43,9 @@ func (c *Coordinator) reset() {
 	c.positions, c.bytes, c.now = nil, 0, 0
 }
 
+// StartAt sets the first epoch, before anything is announced; it is 1 otherwise.
+func (c *Coordinator) StartAt(first statefun.Epoch) { c.epoch = first }
+
 // Announce ends the open epoch and returns the one that is open now; ok is false while the last one is
 // not committed.
 func (c *Coordinator) Announce() (epoch statefun.Epoch, ok bool) {

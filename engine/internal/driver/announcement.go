@@ -21,10 +21,10 @@ type Announcement struct {
 	wake   []func() // Written before the first announcement.
 }
 
-// NewAnnouncement starts in epoch 1. Its contexts end with ctx.
-func NewAnnouncement(ctx context.Context) *Announcement {
+// NewAnnouncement starts in the given epoch. Its contexts end with ctx.
+func NewAnnouncement(ctx context.Context, first statefun.Epoch) *Announcement {
 	a := &Announcement{}
-	a.epoch.Store(1)
+	a.epoch.Store(uint64(first))
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	return a
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
+	"github.com/millrace-io/millrace/engine/internal/mailbox"
 	"github.com/millrace-io/millrace/engine/internal/shard"
+	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // Epochs ends epochs, on the interval or when asked, collects their parts, has them committed, and only
@@ -21,6 +23,8 @@ type Epochs struct {
 	backend     backend.Backend // nil: volatile.
 	template    backend.Checkpoint
 	outflow     *Outflow
+	gate        *mailbox.Gate
+	stuck       func(statefun.Epoch, error)
 	interval    time.Duration
 
 	parts     chan shard.Part // Room for one of each shard: a loop never waits here.
@@ -31,6 +35,7 @@ type Epochs struct {
 
 	committed atomic.Int64 // Epochs. Anyone may read.
 	bytes     atomic.Int64
+	failures  atomic.Int64
 }
 
 // EpochsConfig is what Epochs is made of.
@@ -41,17 +46,23 @@ type EpochsConfig struct {
 	Backend         backend.Backend
 	Template        backend.Checkpoint // What is the same in every checkpoint.
 	Outflow         *Outflow
+	Gate            *mailbox.Gate
+	// Stuck is told when a commit first fails, and with a nil error when it has succeeded after all.
+	Stuck func(statefun.Epoch, error)
 }
 
 // NewEpochs returns a coordinator that has announced nothing.
 func NewEpochs(c EpochsConfig) *Epochs {
-	return &Epochs{
+	e := &Epochs{
 		coordinator: checkpoint.NewCoordinator(c.Shards, c.Sources),
 		announce:    c.Announce, backend: c.Backend, template: c.Template, outflow: c.Outflow, interval: c.Interval,
 		parts:     make(chan shard.Part, c.Shards),
 		positions: make(chan Position, c.Sources),
 		asked:     make(chan chan error),
+		gate:      c.Gate, stuck: c.Stuck,
 	}
+	e.coordinator.StartAt(c.Announce.Epoch())
+	return e
 }
 
 // AddPart and AddPosition are the hooks of loops and pumps.
@@ -62,6 +73,9 @@ func (e *Epochs) AddPosition(p Position) { e.positions <- p }
 
 // Committed returns how many epochs have been committed and how many bytes they had. Anyone may call it.
 func (e *Epochs) Committed() (epochs, bytes int64) { return e.committed.Load(), e.bytes.Load() }
+
+// Failures returns how many attempts at a commit have failed. Anyone may call it.
+func (e *Epochs) Failures() int64 { return e.failures.Load() }
 
 // Checkpoint ends the open epoch and waits until it is committed. Anyone may call it while Run runs.
 func (e *Epochs) Checkpoint(ctx context.Context) error {
@@ -175,8 +189,17 @@ func (e *Epochs) store(ctx context.Context, epoch checkpoint.Epoch) error {
 	for pause := commitRetryFirst; ; pause = min(2*pause, commitRetryMost) {
 		err := e.backend.Commit(ctx, cp, epoch.Parts)
 		if err == nil || fatal(err) {
+			if pause > commitRetryFirst && err == nil {
+				e.gate.Hold(false)
+				e.stuck(cp.Epoch, nil)
+			}
 			return err
 		}
+		if pause == commitRetryFirst {
+			e.gate.Hold(true) // What comes in now can only make the next epoch larger.
+			e.stuck(cp.Epoch, err)
+		}
+		e.failures.Add(1)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

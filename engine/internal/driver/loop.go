@@ -15,12 +15,17 @@ import (
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
-// How much of each kind of work a turn does before the others get theirs. A turn is some hundred
+// Pace is how much of each kind of work a turn does before the others get theirs. A turn is some hundred
 // microseconds at most; a batch is a few.
+type Pace struct {
+	Batches int // From shards; and as many from doors.
+	Timers  int
+	Frozen  int // Instances to encode; 512 take about 20 microseconds.
+}
+
+var usualPace = Pace{Batches: 8, Timers: 512, Frozen: 512}
+
 const (
-	internalPerTurn = 8   // Batches from shards.
-	timersPerTurn   = 512 // Timers.
-	frozenPerTurn   = 512 // Frozen instances, about 20 microseconds.
 	// outsideEvery is how many turns full of internal work go by before ingress gets a batch in all the
 	// same. Internal work comes first: what is inside should get out before more comes in.
 	outsideEvery = 64
@@ -47,6 +52,7 @@ type Loop struct {
 	announce *Announcement
 	hooks    Hooks
 
+	pace      Pace
 	turns     uint64
 	next      int // Where the round over the rings goes on.
 	consumed  int64
@@ -81,7 +87,7 @@ type LoopConfig struct {
 func NewLoop(c LoopConfig) *Loop {
 	l := &Loop{
 		shard: c.Shard, clock: c.Clock, gate: c.Gate, inbox: c.Inbox,
-		announce: c.Announce, hooks: c.Hooks, parker: mailbox.NewParker(),
+		announce: c.Announce, hooks: c.Hooks, parker: mailbox.NewParker(), pace: usualPace,
 	}
 	c.Announce.OnAnnounce(l.Wake)
 	return l
@@ -116,6 +122,10 @@ func (l *Loop) Wake() { l.parker.Wake() }
 // Inbox is where outsiders leave batches; they call Wake afterwards.
 func (l *Loop) Inbox() *mailbox.Inbox { return l.inbox }
 
+// SetPace has a simulation take small steps, so that what one turn usually does takes many, and others
+// come in between. It is called before the first turn.
+func (l *Loop) SetPace(p Pace) { l.pace = p }
+
 // Epoch returns the epoch that is open in the shard. Only the loop's goroutine may ask.
 func (l *Loop) Epoch() statefun.Epoch { return l.shard.Epoch() }
 
@@ -143,6 +153,7 @@ func (l *Loop) Run() {
 		}
 		idle = 0
 		l.publish()
+		l.gate.NotifyOpen()
 		l.parker.Park(l.ready, l.untilTimer())
 	}
 }
@@ -182,7 +193,7 @@ func (l *Loop) Turn(now clock.Instant) (busy bool) {
 		l.cut(epoch)
 		busy = true
 	}
-	if l.shard.Advance(now, timersPerTurn) {
+	if l.shard.Advance(now, l.pace.Timers) {
 		busy = true
 	}
 	inside := l.takeInside(now)
@@ -204,7 +215,7 @@ func (l *Loop) cut(epoch statefun.Epoch) {
 
 func (l *Loop) encode() {
 	start := time.Now()
-	l.shard.EncodeFrozen(frozenPerTurn)
+	l.shard.EncodeFrozen(l.pace.Frozen)
 	l.stopped(start)
 }
 
@@ -212,34 +223,36 @@ func (l *Loop) stopped(since time.Time) {
 	l.maxStop = max(l.maxStop, time.Since(since))
 }
 
-// takeInside runs batches from shards, its own first: what an address sends to itself and its
-// neighbours is warm.
+// takeInside runs batches from shards, one from each ring in turn, its own like the others: a shard that is
+// busy with itself must not keep its peers' messages and markers waiting.
 func (l *Loop) takeInside(now clock.Instant) (any bool) {
-	self := l.shard.ID()
-	for range internalPerTurn {
-		b := l.inside[self].Pop()
-		from := self
-		if b == nil {
-			for range l.inside {
-				l.next = (l.next + 1) % len(l.inside)
-				if b = l.inside[l.next].Pop(); b != nil {
-					from = l.next
-					break
-				}
-			}
-		}
+	for range l.pace.Batches {
+		b := l.nextInside()
 		if b == nil {
 			return any
 		}
 		any = true
-		l.step(now, b, from)
-		if from == self {
+		l.step(now, b, l.next)
+		if l.next == l.shard.ID() {
 			l.shard.Recycle(b)
 		} else {
-			l.inside[from].Return(b)
+			l.inside[l.next].Return(b)
 		}
 	}
 	return any
+}
+
+// nextInside goes on to the next ring that is not empty and takes a batch.
+func (l *Loop) nextInside() *envelope.Batch {
+	for range l.inside {
+		if l.next++; l.next >= len(l.inside) {
+			l.next = 0
+		}
+		if b := l.inside[l.next].Pop(); b != nil {
+			return b
+		}
+	}
+	return nil
 }
 
 // takeOutside runs one batch from each source and what has been left in the inbox.
@@ -251,7 +264,7 @@ func (l *Loop) takeOutside(now clock.Instant) (any bool) {
 			r.Return(b)
 		}
 	}
-	for range internalPerTurn {
+	for range l.pace.Batches {
 		b := l.inbox.Pop()
 		if b == nil {
 			break
@@ -283,8 +296,9 @@ func (l *Loop) flush() (any bool) {
 			produced += b.Bytes()
 		}
 	}
-	held := l.shard.Waiting() + l.shard.EgressBytes()
-	l.stats.hold(held)
+	egress := l.shard.EgressBytes()
+	held := l.shard.Waiting() + egress
+	l.stats.hold(l.shard.SuspendedBytes() + egress)
 	change := produced + held - l.accounted - l.consumed
 	l.gate.Add(change)
 	any = produced != 0 || l.consumed != 0 || change != 0 // Retries take from what waits, and may send nothing.

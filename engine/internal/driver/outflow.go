@@ -4,6 +4,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -20,15 +21,16 @@ type Outflow struct {
 	sinks       []*Drain // By egress number.
 	gate        *mailbox.Gate
 	types       func(envelope.Function) statefun.FunctionType
-	pending     atomic.Int64 // Bytes that have been released and are not done.
+	first       statefun.Epoch // What records are numbered with when there are no epochs.
+	pending     atomic.Int64   // Bytes that have been released and are not done.
 
 	mu    sync.Mutex // Without epochs, shards release side by side.
 	index uint64     // Guarded by mu. Of the next record released without an epoch.
 }
 
 // NewOutflow returns an outflow to the sinks, by egress number. types names the senders' function types.
-func NewOutflow(application string, sinks []*Drain, gate *mailbox.Gate, types func(envelope.Function) statefun.FunctionType) *Outflow {
-	return &Outflow{application: application, sinks: sinks, gate: gate, types: types}
+func NewOutflow(application string, sinks []*Drain, gate *mailbox.Gate, types func(envelope.Function) statefun.FunctionType, first statefun.Epoch) *Outflow {
+	return &Outflow{application: application, sinks: sinks, gate: gate, types: types, first: first}
 }
 
 // Pending returns the bytes of records that are released and not done.
@@ -49,7 +51,7 @@ func (o *Outflow) Release(epoch statefun.Epoch, parts [][]*envelope.Batch) {
 func (o *Outflow) ReleaseEarly(b *envelope.Batch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.index = o.release(1, o.index, b)
+	o.index = o.release(o.first, o.index, b)
 }
 
 func (o *Outflow) release(epoch statefun.Epoch, index uint64, b *envelope.Batch) uint64 {
@@ -153,7 +155,16 @@ func (d *Drain) take(wait bool) (batch []queued, ok bool) {
 
 func (d *Drain) publish(batch []queued) {
 	for _, q := range batch {
-		d.sink.Publish(q.record, func(err error) {
+		d.publishOne(q)
+	}
+}
+
+// publishOne hands a record to the sink. A sink in process is the user's code: its panic loses the record,
+// visibly, and not the process.
+func (d *Drain) publishOne(q queued) {
+	var once sync.Once
+	done := func(err error) {
+		once.Do(func() {
 			if err != nil {
 				d.lost.Add(1)
 				d.failed(q.record, err)
@@ -163,6 +174,12 @@ func (d *Drain) publish(batch []queued) {
 			q.done()
 		})
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			done(fmt.Errorf("the sink panicked: %v", p))
+		}
+	}()
+	d.sink.Publish(q.record, done)
 }
 
 // Stop lets Run return once everything has been published. Close closes the sink; it is called after.

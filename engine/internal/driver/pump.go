@@ -37,6 +37,7 @@ type Pump struct {
 	groups   []uint16 // Key group to shard.
 	epoch    statefun.Epoch
 	quiet    atomic.Bool // Nothing more is read: the source ended or failed, or the engine closes.
+	handing  atomic.Bool // Events are being handed over.
 	handed   atomic.Int64
 	failed   func(error)
 }
@@ -76,7 +77,7 @@ func NewPump(c PumpConfig) *Pump {
 	return &Pump{
 		name: c.Name, source: c.Source, gate: c.Gate, announce: c.Announce, cut: c.Cut, failed: c.Failed,
 		events: connector.NewEvents(c.PollMax), batchMax: c.BatchMax, groups: c.Groups,
-		open: make([]*envelope.Batch, c.Shards), epoch: 1,
+		open: make([]*envelope.Batch, c.Shards), epoch: c.Announce.Epoch(),
 	}
 }
 
@@ -84,11 +85,11 @@ func NewPump(c PumpConfig) *Pump {
 // place, filled anew.
 func (p *Pump) Route(route func(e *connector.Event) RouteFunc) { p.route = route(&p.event) }
 
-// Quiet reports whether nothing more is read from the source. Anyone may call it.
-func (p *Pump) Quiet() bool { return p.quiet.Load() }
+// Quiet reports whether nothing more comes from the source. Anyone may call it.
+func (p *Pump) Quiet() bool { return p.quiet.Load() && !p.handing.Load() }
 
-// Hush has the pump read nothing more. It goes on to cut: it is a sender until the engine stops (P6).
-// Anyone may call it; what is being read at the moment still goes in.
+// Hush has the pump hand over nothing more. It goes on to cut: it is a sender until the engine stops (P6).
+// What a poll that is under way returns is discarded: the position stays before it. Anyone may call it.
 func (p *Pump) Hush() { p.quiet.Store(true) }
 
 // Events returns how many events have been handed over. Anyone may call it.
@@ -132,8 +133,14 @@ func (p *Pump) Turn(ctx context.Context) {
 		return
 	}
 	p.events.Reset()
-	err := p.source.Poll(ctx, p.events)
-	if ctx.Err() != nil && !errors.Is(err, io.EOF) {
+	err := p.poll(ctx)
+	// Marked, then looked: whoever hushes the pump and then finds it quiet knows that nothing follows.
+	p.handing.Store(true)
+	defer p.handing.Store(false)
+	if p.quiet.Load() {
+		return
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil // Interrupted, for the cut.
 	}
 	if i, bad := p.routeAll(); bad != nil {
@@ -151,6 +158,17 @@ func (p *Pump) Turn(ctx context.Context) {
 	case err != nil:
 		p.fail(err)
 	}
+}
+
+// poll asks the source. That is the user's code: its panic stops its ingress and not the process.
+func (p *Pump) poll(ctx context.Context) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.events.Reset()
+			err = fmt.Errorf("the source panicked: %v", r)
+		}
+	}()
+	return p.source.Poll(ctx, p.events)
 }
 
 // routeAll routes what has been polled, and returns which event could not be. A router is the user's code:
@@ -180,7 +198,7 @@ func (p *Pump) fail(err error) {
 func (p *Pump) Post(fn envelope.Function, input envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope) {
 	to := p.groups[statefun.KeyGroupOf(hash, len(p.groups))]
 	b := p.open[to]
-	if b == nil || len(b.Envelopes) >= p.batchMax {
+	if b == nil || b.Full(p.batchMax) {
 		if b != nil {
 			p.full = append(p.full, addressed{int(to), b})
 		}
@@ -193,11 +211,13 @@ func (p *Pump) Post(fn envelope.Function, input envelope.Input, hash uint64, id 
 
 func (p *Pump) flush() {
 	for _, f := range p.full {
-		p.push(f.to, f.batch)
+		if len(f.batch.Envelopes) > 0 { // An empty batch would be a marker.
+			p.push(f.to, f.batch)
+		}
 	}
 	p.full = p.full[:0]
 	for to, b := range p.open {
-		if b != nil {
+		if b != nil && len(b.Envelopes) > 0 {
 			p.push(to, b)
 			p.open[to] = nil
 		}

@@ -12,7 +12,7 @@ import (
 // LoopStats are a shard's counters as its loop last showed them: at most a few turns old while it is
 // busy, exact while it sleeps.
 type LoopStats struct {
-	Batches, Invocations, Failures, Encoded, Fired, Turns, Parks int64
+	Batches, Invocations, Failures, Encoded, Fired, Skipped, Unanswered, Turns, Parks int64
 
 	Instances, Suspended, Delayed, MemoryBytes int64
 
@@ -24,7 +24,7 @@ type LoopStats struct {
 // hot path more than a store every few dozen turns.
 type Stats struct {
 	_     [64]byte
-	shown [13]atomic.Int64
+	shown [15]atomic.Int64
 	held  atomic.Int64
 	last  int64 // What held was last set to. Owned by the loop.
 	_     [64]byte
@@ -38,8 +38,8 @@ func (s *Stats) hold(bytes int64) {
 	}
 }
 
-// Held returns the bytes that wait in the shard: messages at suspended or retrying addresses and egress
-// records of open epochs. Anyone may call it.
+// Held returns the bytes that wait in the shard and will not move by themselves: messages at suspended
+// addresses, and egress records of open epochs. Anyone may call it.
 func (l *Loop) Held() int64 { return l.stats.held.Load() }
 
 func (l *Loop) publish() {
@@ -48,7 +48,7 @@ func (l *Loop) publish() {
 		int64(c.Batches), int64(c.Invocations), int64(c.Failures), int64(c.Encoded), int64(c.Fired),
 		int64(l.turns), l.parker.Parks(),
 		int64(l.shard.Instances()), c.Suspended, l.shard.Delayed(), l.shard.MemoryBytes(),
-		int64(l.shard.Epoch()), int64(l.maxStop),
+		int64(l.shard.Epoch()), int64(l.maxStop), int64(c.Skipped), int64(c.Unanswered),
 	} {
 		l.stats.shown[i].Store(v)
 	}
@@ -61,6 +61,6 @@ func (l *Loop) Stats() LoopStats {
 		Batches: v(0), Invocations: v(1), Failures: v(2), Encoded: v(3), Fired: v(4),
 		Turns: v(5), Parks: v(6),
 		Instances: v(7), Suspended: v(8), Delayed: v(9), MemoryBytes: v(10),
-		Epoch: statefun.Epoch(v(11)), MaxStop: time.Duration(v(12)),
+		Epoch: statefun.Epoch(v(11)), MaxStop: time.Duration(v(12)), Skipped: v(13), Unanswered: v(14),
 	}
 }

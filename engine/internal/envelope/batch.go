@@ -66,10 +66,24 @@ func (b *Batch) Append(fn Function, input Input, hash uint64, id string) *Envelo
 	return e
 }
 
-// AppendResume adds what resumes a suspended address.
-func (b *Batch) AppendResume(fn Function, hash uint64, id string) {
-	b.Append(fn, Untyped, hash, id).form = formResume
+// AppendResume adds what resumes a suspended address, without the message that it is suspended for if skip
+// is true.
+func (b *Batch) AppendResume(fn Function, hash uint64, id string, skip bool) {
+	e := b.Append(fn, Untyped, hash, id)
+	if e.form = formResume; skip {
+		e.form = formSkip
+	}
 }
+
+// Drop takes the last envelope back. What it has left in the arena stays there, unused.
+func (b *Batch) Drop() { b.Envelopes = b.Envelopes[:len(b.Envelopes)-1] }
+
+// ArenaMax is how large an arena grows before another batch is begun. A single payload may come on top;
+// offsets, of 32 bits, reach further than both together.
+const ArenaMax = 64 << 20
+
+// Full reports whether a batch for most envelopes takes no more.
+func (b *Batch) Full(most int) bool { return len(b.Envelopes) >= most || len(b.Arena) > ArenaMax }
 
 // SetWire copies the wire encoding of a payload into the batch.
 func (b *Batch) SetWire(e *Envelope, value []byte) {

@@ -45,7 +45,7 @@ type caller struct {
 // write appends m to the batch. refs holds the callers that the batch knows already: envelopes share them.
 func (m *message) write(b *Batch, refs map[*caller]uint32) {
 	if m.payload == payloadResume {
-		b.AppendResume(m.fn, m.hash, m.id)
+		b.AppendResume(m.fn, m.hash, m.id, false)
 		return
 	}
 	e := b.Append(m.fn, m.input, m.hash, m.id)
@@ -87,8 +87,8 @@ func (m *message) verify(t failer, b *Batch, n int) {
 			t.Fatalf("envelope %d: the words of %q are %x", n, m.id, words)
 		}
 	}
-	if e.IsMemory() != (m.payload == payloadMemory) || e.IsResume() != (m.payload == payloadResume) {
-		t.Fatalf("envelope %d: memory %v, resume %v; want payload %d", n, e.IsMemory(), e.IsResume(), m.payload)
+	if e.IsMemory() != (m.payload == payloadMemory) || e.IsControl() != (m.payload == payloadResume) {
+		t.Fatalf("envelope %d: memory %v, resume %v; want payload %d", n, e.IsMemory(), e.IsControl(), m.payload)
 	}
 	fn, id, ok := b.Caller(e)
 	if ok != (m.caller != nil) || ok && (fn != m.caller.fn || string(id) != m.caller.id) {

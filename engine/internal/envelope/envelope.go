@@ -62,14 +62,18 @@ type form uint8
 const (
 	formWire   form = iota // The wire encoding of the input's type.
 	formMemory             // The memory image of the input's Go type, which holds no pointers.
-	formResume             // No message: the address, which is suspended, is to go on.
+	formResume             // No message: the address, which is suspended, is to go on,
+	formSkip               // and to give up the message that it is suspended for.
 )
 
 // IsMemory reports whether the payload is a memory image rather than a wire encoding.
 func (e *Envelope) IsMemory() bool { return e.form == formMemory }
 
-// IsResume reports whether the envelope is no message but resumes a suspended address.
-func (e *Envelope) IsResume() bool { return e.form == formResume }
+// IsControl reports whether the envelope is no message but resumes a suspended address.
+func (e *Envelope) IsControl() bool { return e.form >= formResume }
+
+// IsSkip reports whether the message that the address is suspended for is to be given up.
+func (e *Envelope) IsSkip() bool { return e.form == formSkip }
 
 // Inline returns the place of a payload of at most InlineData bytes and marks it as a memory image. The
 // caller writes a pointer-free value of size bytes there, at once.

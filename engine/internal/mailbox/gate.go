@@ -20,6 +20,7 @@ type Gate struct {
 	_       pad
 	peak    atomic.Int64
 	lagging atomic.Int64 // Rings whose consumer is more than a segment behind.
+	held    atomic.Bool
 
 	_       pad
 	waiting atomic.Int64 // Goroutines in Wait.
@@ -44,13 +45,19 @@ func (g *Gate) Add(bytes int64) {
 }
 
 // Open reports whether ingress has credit.
-func (g *Gate) Open() bool { return g.queued.Load() < g.max && g.lagging.Load() == 0 }
+func (g *Gate) Open() bool { return g.queued.Load() < g.max && g.ready() }
 
-// reopened is Open for those who have found the gate closed: they wait until there is room for a while,
-// instead of being woken for every batch that is taken.
-func (g *Gate) reopened() bool {
-	return g.queued.Load() < g.max-g.max/4 && g.lagging.Load() == 0
+func (g *Gate) ready() bool { return g.lagging.Load() == 0 && !g.held.Load() }
+
+// Hold closes the gate, whatever is queued, until it is told otherwise.
+func (g *Gate) Hold(held bool) {
+	g.held.Store(held)
+	g.NotifyOpen()
 }
+
+// roomy is when a busy shard wakes those who wait: when there is room for a while, instead of for every
+// batch that it has taken.
+func (g *Gate) roomy() bool { return g.queued.Load() < g.max-g.max/4 && g.ready() }
 
 // Wait waits until ingress has credit, or returns ctx's error.
 func (g *Gate) Wait(ctx context.Context) error {
@@ -60,7 +67,7 @@ func (g *Gate) Wait(ctx context.Context) error {
 	g.stalls.Add(1)
 	g.waiting.Add(1)
 	defer g.waiting.Add(-1)
-	for !g.reopened() { // Looks after it has been counted as waiting, so that Notify cannot miss it.
+	for !g.Open() { // Looks after it has been counted as waiting, so that Notify cannot miss it.
 		select {
 		case <-g.token:
 		case <-ctx.Done():
@@ -83,7 +90,15 @@ func (g *Gate) caughtUp() {
 // Notify lets those who wait look again, if there is room. A shard calls it when it has taken something;
 // it costs a load when nobody waits.
 func (g *Gate) Notify() {
-	if g.waiting.Load() != 0 && g.reopened() {
+	if g.waiting.Load() != 0 && g.roomy() {
+		g.wake()
+	}
+}
+
+// NotifyOpen lets those who wait look again, if there is any room. A shard calls it before it sleeps: what
+// is queued then may stay for long, and leave only a little room.
+func (g *Gate) NotifyOpen() {
+	if g.waiting.Load() != 0 && g.Open() {
 		g.wake()
 	}
 }

@@ -3,6 +3,7 @@
 package shard
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/millrace-io/millrace/engine/internal/clock"
@@ -29,6 +30,9 @@ type staged struct {
 	undone  bool // Cancelled by the same invocation.
 }
 
+// scratchMax bounds the delayed messages of one invocation, which lie in one batch until it takes effect.
+const scratchMax = 1 << 30
+
 // pending is a delayed message that can be cancelled.
 type pending struct {
 	timer  timerwheel.Handle
@@ -43,7 +47,14 @@ func (inv *Invocation) PostAfter(delay int64, fn envelope.Function, input envelo
 		inv.Fail(ErrBadDelay)
 		delay = 0
 	}
-	inv.countSend()
+	large := len(inv.scratch.Arena) > scratchMax
+	if large {
+		inv.Fail(fmt.Errorf("more than %d bytes of delayed messages in one invocation: %w", scratchMax, ErrLimit))
+	}
+	if large || !inv.countSend() {
+		b, e := inv.discard(fn, input, hash, id)
+		return b, e, 0
+	}
 	token := s.nextID
 	s.nextID++
 	due := s.now + clock.Instant(delay)

@@ -29,8 +29,6 @@ type epochs struct {
 	key     []byte    // Scratch.
 }
 
-func (e *epochs) open() { e.now = 1 }
-
 // dirtyFlags[p] marks a row as dirty in an epoch of parity p.
 var dirtyFlags = [2]table.Flags{flagDirty0, flagDirty1}
 

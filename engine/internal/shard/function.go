@@ -16,6 +16,8 @@ type Function struct {
 	// External marks a type whose addresses are callers outside: what is sent to them leaves.
 	External bool
 
+	// Owner tells the state values of this function type from those of others.
+	Owner  unsafe.Pointer
 	Impl   unsafe.Pointer // Passed to every handler: the shard's own object that implements the function.
 	Inputs []Input        // By number.
 	// ByTypename finds the input for messages that come with a typename.
@@ -39,6 +41,14 @@ type Input struct {
 	Memory func(impl unsafe.Pointer, inv *Invocation, payload unsafe.Pointer) error
 	// Wire runs a message given in its wire encoding.
 	Wire func(impl unsafe.Pointer, inv *Invocation, payload []byte) error
+	// Check reports whether an encoding decodes.
+	Check func(payload []byte) error
+}
+
+// Takes reports whether the function has an input for messages with a typename.
+func (f *Function) Takes(typename string) bool {
+	_, ok := f.ByTypename[typename]
+	return ok || f.Any != nil || f.External
 }
 
 // Value is one state value of a function type and where it lies in the state area.

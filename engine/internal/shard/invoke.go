@@ -30,6 +30,10 @@ type Invocation struct {
 	sends   int
 	err     error // The first failure of a call that cannot return one.
 
+	unanswered uint64
+	hopeless   bool           // It failed in a way that another attempt cannot mend.
+	discarded  envelope.Batch // What it sends once it has failed.
+
 	seq     uint64
 	scratch *envelope.Batch // Delayed messages, until the invocation takes effect.
 	staged  []staged
@@ -64,7 +68,7 @@ func (s *Shard) invoke(fn *Function, slot table.Slot, row *table.Row, b *envelop
 	inv.seq++
 	inv.fn, inv.slot, inv.Row, inv.State = fn, slot, row, row.State()
 	inv.batch, inv.env = b, e
-	inv.touched, inv.sends = false, 0
+	inv.touched, inv.hopeless, inv.sends, inv.unanswered = false, false, 0, 0
 
 	var err error
 	switch {
@@ -79,12 +83,14 @@ func (s *Shard) invoke(fn *Function, slot table.Slot, row *table.Row, b *envelop
 		err = inv.finish()
 	}
 	if err != nil {
+		inv.hopeless = isPermanent(err)
 		return err
 	}
 	if len(inv.staged) != 0 || len(inv.removed) != 0 || len(inv.added) != 0 {
 		s.applyStaged()
 	}
 	s.Counts.Invocations++
+	s.Counts.Unanswered += inv.unanswered
 	if row.Present == 0 {
 		s.leave(fn, slot, row)
 	}
@@ -213,6 +219,9 @@ func (inv *Invocation) Now() clock.Instant { return inv.shard.now }
 // Shard returns the number of the shard.
 func (inv *Invocation) Shard() int { return inv.shard.id }
 
+// Owner returns the owner of the running function's state values.
+func (inv *Invocation) Owner() unsafe.Pointer { return inv.fn.Owner }
+
 // Self returns the running instance's address.
 func (inv *Invocation) Self() statefun.Address {
 	return statefun.Address{Type: inv.fn.Type, ID: string(inv.fn.table.ID(inv.Row))}
@@ -228,6 +237,9 @@ func (inv *Invocation) SelfID() (id []byte, hash uint64) {
 func (inv *Invocation) Caller() (fn envelope.Function, id []byte, ok bool) {
 	return inv.batch.Caller(inv.env)
 }
+
+// DropAnswer counts an answer that nobody can take.
+func (inv *Invocation) DropAnswer() { inv.unanswered++ }
 
 // Function returns what the engine knows of a function type, by number.
 func (inv *Invocation) Function(fn envelope.Function) *Function { return inv.shard.fns[fn] }

@@ -53,11 +53,13 @@ func (inv *Invocation) post(to int, fn envelope.Function, input envelope.Input, 
 	if o.seq != inv.seq {
 		o.mark(inv.seq)
 	}
+	if !inv.countSend() {
+		return inv.discard(fn, input, hash, id)
+	}
 	b := o.open
-	if b == nil || len(b.Envelopes) >= s.batchMax {
+	if b == nil || b.Full(s.batchMax) {
 		b = s.extend(o)
 	}
-	inv.countSend()
 	e := b.Append(fn, input, hash, id)
 	if o.caller == 0 {
 		o.caller = b.AppendCaller(inv.fn.number, inv.fn.table.ID(inv.Row))
@@ -66,10 +68,21 @@ func (inv *Invocation) post(to int, fn envelope.Function, input envelope.Input, 
 	return b, e
 }
 
-func (inv *Invocation) countSend() {
-	if inv.sends++; inv.sends > inv.shard.limits.SendsMax {
-		inv.Fail(fmt.Errorf("more than %d sends in one invocation: %w", inv.shard.limits.SendsMax, ErrLimit))
+// countSend reports whether the invocation may send once more.
+func (inv *Invocation) countSend() bool {
+	if inv.sends < inv.shard.limits.SendsMax {
+		inv.sends++
+		return true
 	}
+	inv.Fail(fmt.Errorf("more than %d sends in one invocation: %w", inv.shard.limits.SendsMax, ErrLimit))
+	return false
+}
+
+// discard takes what an invocation sends that has failed already: it goes nowhere, and takes no memory.
+func (inv *Invocation) discard(fn envelope.Function, input envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope) {
+	b := &inv.discarded
+	b.Reset()
+	return b, b.Append(fn, input, hash, id)
 }
 
 func (o *outlet) mark(seq uint64) {
@@ -108,7 +121,7 @@ func (s *Shard) extend(o *outlet) *envelope.Batch {
 func (s *Shard) forward(b *envelope.Batch, e *envelope.Envelope) {
 	o := &s.outlets[s.destination(e.Function, e.Hash)]
 	open := o.open
-	if open == nil || len(open.Envelopes) >= s.batchMax {
+	if open == nil || open.Full(s.batchMax) {
 		open = s.extend(o)
 	}
 	open.Copy(b, e)

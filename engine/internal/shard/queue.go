@@ -21,6 +21,7 @@ import (
 type queue struct {
 	head, tail uint32 // Records in the store, plus one.
 	attempts   int    // Of the message at the head.
+	bytes      int64
 	suspended  bool
 }
 
@@ -34,6 +35,12 @@ const (
 
 // Permanent is implemented by errors that another attempt cannot mend.
 type Permanent interface{ Permanent() bool }
+
+// isPermanent asks a handler's error. That is the user's code too, so it is asked where a panic is caught.
+func isPermanent(err error) bool {
+	var permanent Permanent
+	return errors.As(err, &permanent) && permanent.Permanent()
+}
 
 // hopeless is an error of the shard itself that no attempt can mend.
 type hopeless struct{ error }
@@ -58,10 +65,10 @@ func (s *Shard) fail(b *envelope.Batch, e *envelope.Envelope, err error) {
 
 func (s *Shard) attemptFailed(fn *Function, row *table.Row, p place, q *queue, err error) {
 	q.attempts++
-	var permanent Permanent
-	q.suspended = q.attempts > fn.Retries || errors.As(err, &permanent) && permanent.Permanent()
+	q.suspended = q.attempts > fn.Retries || s.inv.hopeless
 	if q.suspended {
 		s.Counts.Suspended++
+		s.suspended += q.bytes
 	} else {
 		s.retryAfter(p, s.backOff(q.attempts))
 	}
@@ -95,7 +102,31 @@ func (s *Shard) enqueue(q *queue, b *envelope.Batch, e *envelope.Envelope) {
 		s.stored.at(q.tail - 1).next = record + 1
 	}
 	q.tail = record + 1
-	s.waiting += s.stored.bytes(record)
+	bytes := s.stored.bytes(record)
+	q.bytes += bytes
+	s.waiting += bytes
+	if q.suspended {
+		s.suspended += bytes
+	}
+}
+
+// dequeue forgets the message at the head.
+func (s *Shard) dequeue(q *queue) {
+	record := q.head - 1
+	bytes := s.stored.bytes(record)
+	q.attempts, q.head = 0, s.stored.at(record).next
+	q.bytes -= bytes
+	s.waiting -= bytes
+	s.stored.drop(s.heap, record)
+}
+
+// unqueue lets an address at which nothing waits any more be invoked directly again.
+func (s *Shard) unqueue(p place, row *table.Row) {
+	delete(s.queues, p)
+	row.Flags &^= flagQueued
+	if row.Present == 0 {
+		s.leave(s.fns[p.fn], p.slot, row)
+	}
 }
 
 // deliverQueued takes what arrives for an address at which messages wait, and what resumes one.
@@ -103,17 +134,33 @@ func (s *Shard) deliverQueued(fn *Function, slot table.Slot, row *table.Row, b *
 	p := place{fn.number, slot}
 	q := s.queues[p]
 	switch {
-	case !e.IsResume():
+	case !e.IsControl():
 		s.enqueue(q, b, e)
 	case q == nil: // Nothing to resume.
 		if row.Present == 0 {
 			s.leave(fn, slot, row)
 		}
 	case q.suspended:
-		q.suspended, q.attempts = false, 0
-		s.Counts.Suspended--
-		s.retryAfter(p, 0)
+		s.resume(p, q, row, e.IsSkip())
 	}
+}
+
+// resume has a suspended address go on, without its first message if that is to be skipped.
+func (s *Shard) resume(p place, q *queue, row *table.Row, skip bool) {
+	s.Counts.Suspended--
+	s.suspended -= q.bytes
+	q.suspended, q.attempts = false, 0
+	fn := s.fns[p.fn]
+	s.failed = append(s.failed, Failure{Address: statefun.Address{Type: fn.Type, ID: string(fn.table.ID(row))}, Resumed: true})
+	if skip {
+		s.dequeue(q)
+		s.Counts.Skipped++
+	}
+	if q.head == 0 {
+		s.unqueue(p, row)
+		return
+	}
+	s.retryAfter(p, 0)
 }
 
 // retry runs the messages that wait at an address, until one fails or none is left.
@@ -132,13 +179,9 @@ func (s *Shard) retry(payload uint64) {
 			s.attemptFailed(fn, row, p, q, err)
 			return
 		}
-		record := q.head - 1
-		q.attempts, q.head = 0, s.stored.at(record).next
-		s.waiting -= s.stored.bytes(record)
-		s.stored.drop(s.heap, record)
+		s.dequeue(q)
 		if q.head == 0 {
-			delete(s.queues, p)
-			row.Flags &^= flagQueued
+			s.unqueue(p, row)
 			s.releaseEmpties()
 			return
 		}
@@ -149,7 +192,7 @@ func (s *Shard) retry(payload uint64) {
 func (s *Shard) invokeQueued(fn *Function, slot table.Slot, row *table.Row, q *queue) (err error) {
 	returned := false
 	defer func() {
-		if p := recovered(recover(), returned); p != nil {
+		if p := s.recovered(recover(), returned); p != nil {
 			err = p
 		}
 	}()

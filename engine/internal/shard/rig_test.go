@@ -216,7 +216,7 @@ func (r *rig) step(messages ...string) { r.s.Step(r.now, r.batch(0, messages...)
 func (r *rig) resume(ids ...string) {
 	b := envelope.New(1)
 	for _, id := range ids {
-		b.AppendResume(fnProbe, statefun.KeyHash(id), id)
+		b.AppendResume(fnProbe, statefun.KeyHash(id), id, false)
 	}
 	r.s.Step(r.now, b)
 }
@@ -288,6 +288,9 @@ func (r *rig) out() string {
 func (r *rig) failures() string {
 	var all []string
 	for _, f := range r.s.Failures() {
+		if f.Resumed {
+			continue
+		}
 		s := fmt.Sprintf("%s %d ", f.Address.ID, f.Attempt)
 		if f.Suspended {
 			s += "suspended "

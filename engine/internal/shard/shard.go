@@ -34,6 +34,9 @@ type Config struct {
 	Memory   func(bytes int) []byte // Zeroed, aligned to a cache line, never given back.
 	Rand     *rand.Rand             // Jitter of retries, and the secret of the instance tables.
 	Now      clock.Instant
+	Epoch    statefun.Epoch // The first; 0 means 1.
+	// Stack returns the stack of the goroutine that calls it, for the log; nil: stacks are not wanted.
+	Stack func() []byte
 }
 
 // Limits bound what one invocation may do; beyond them it fails and nothing of it takes effect.
@@ -52,6 +55,7 @@ type Shard struct {
 	limits   Limits
 	rand     *rand.Rand
 	seed     table.Seed
+	stack    func() []byte
 
 	arena  *table.Arena
 	heap   *table.Heap
@@ -75,10 +79,11 @@ type Shard struct {
 	failed      []Failure
 	touched     uint64 // See run.
 
-	epoch   epochs
-	Counts  Counts
-	waiting int64 // Bytes of messages that wait at an address.
-	delayed int64 // Delayed messages that are pending.
+	epoch     epochs
+	Counts    Counts
+	waiting   int64 // Bytes of messages that wait at an address,
+	suspended int64 // and of those at suspended ones.
+	delayed   int64 // Delayed messages that are pending.
 }
 
 // Outlets beyond those to the shards.
@@ -105,14 +110,17 @@ type Counts struct {
 	Suspended   int64  // Addresses that are suspended now.
 	Encoded     uint64 // Instances encoded for a checkpoint.
 	Fired       uint64 // Delayed messages that came due.
+	Skipped     uint64 // Messages that an operator has given up.
+	Unanswered  uint64 // Answers that nobody could take.
 }
 
-// Failure is an invocation that left no trace.
+// Failure is an invocation that left no trace, or that a suspended address goes on.
 type Failure struct {
 	Address   statefun.Address
 	Err       error
 	Attempt   int
 	Suspended bool
+	Resumed   bool
 }
 
 // New makes a shard in which nothing has happened yet.
@@ -125,6 +133,7 @@ func New(c Config) *Shard {
 		batchMax: c.BatchMax,
 		limits:   c.Limits,
 		rand:     c.Rand,
+		stack:    c.Stack,
 		arena:    table.NewArena(c.Memory),
 		wheel:    timerwheel.New(int64(c.Now)),
 		queues:   make(map[place]*queue),
@@ -135,7 +144,7 @@ func New(c Config) *Shard {
 	}
 	s.heap = table.NewHeap(s.arena)
 	s.seed = table.Seed{s.rand.Uint64(), s.rand.Uint64()}
-	s.epoch.open()
+	s.epoch.now = max(c.Epoch, 1)
 	undo := undoBytesMin
 	for number, fn := range s.fns {
 		fn.number = envelope.Function(number)
@@ -167,6 +176,9 @@ func (s *Shard) Instances() (n int) {
 // Waiting returns the bytes of messages that wait at an address, Delayed how many wait for their time.
 func (s *Shard) Waiting() int64 { return s.waiting }
 
+// SuspendedBytes returns the bytes of messages that wait until somebody resumes their address.
+func (s *Shard) SuspendedBytes() int64 { return s.suspended }
+
 // Delayed returns how many delayed messages are pending.
 func (s *Shard) Delayed() int64 { return s.delayed }
 
@@ -186,11 +198,15 @@ func (s *Shard) NextTimer() (at clock.Instant, ok bool) {
 	return clock.Instant(due), ok
 }
 
-// Recycle gives an empty batch back for reuse. What the shard keeps is bounded by what it once needed.
+// Recycle gives an empty batch back for reuse. After a burst, what is over goes to the garbage collector.
 func (s *Shard) Recycle(b *envelope.Batch) {
-	b.Reset()
-	s.spare = append(s.spare, b)
+	if len(s.spare) < spareMax {
+		b.Reset()
+		s.spare = append(s.spare, b)
+	}
 }
+
+const spareMax = 512
 
 func (s *Shard) take() *envelope.Batch {
 	if n := len(s.spare) - 1; n >= 0 {

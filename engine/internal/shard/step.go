@@ -36,7 +36,7 @@ const groupMax = 32
 func (s *Shard) run(b *envelope.Batch, i int) (next int) {
 	returned := false
 	defer func() {
-		if err := recovered(recover(), returned); err != nil {
+		if err := s.recovered(recover(), returned); err != nil {
 			s.fail(b, &b.Envelopes[i], err)
 			next = i + 1
 		}
@@ -101,7 +101,7 @@ func (s *Shard) prefetch(b *envelope.Batch, group []envelope.Envelope, look *[gr
 var nobody table.Row
 
 // recovered turns what a handler panicked with into an error; a broken invariant is none of its doing.
-func recovered(p any, returned bool) error {
+func (s *Shard) recovered(p any, returned bool) error {
 	switch p := p.(type) {
 	case invariant.Broken:
 		panic(p)
@@ -112,15 +112,27 @@ func recovered(p any, returned bool) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("panic: %v", p)
+		err := &PanicError{Value: p}
+		if s.stack != nil {
+			err.Stack = s.stack() // Still that of the panic: this is called while it unwinds.
+		}
+		return err
 	}
 }
+
+// PanicError is what an invocation fails with when its handler panics.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // deliver runs one message at its instance, or lets it wait behind those that wait there already.
 func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, l *lookup) {
 	fn := s.fns[e.Function]
 	slot, row := s.resolve(b, e, l)
-	if row.Flags&flagQueued != 0 || e.IsResume() {
+	if row.Flags&flagQueued != 0 || e.IsControl() {
 		s.deliverQueued(fn, slot, row, b, e)
 		return
 	}

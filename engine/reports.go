@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/puzpuzpuz/xsync/v3"
+
+	"github.com/millrace-io/millrace/engine/internal/shard"
+)
+
+// reports carries what goes wrong in shards to the log. A log may be slow, or stand still; shards do not
+// wait for it.
+type reports struct {
+	failures  chan shard.Failure
+	dropped   atomic.Int64
+	suspended *xsync.MapOf[Address, struct{}] // Addresses that are suspended now.
+}
+
+// reportsMax is how many failures may wait for the log. What comes on top is counted, not written.
+const reportsMax = 256
+
+func newReports() *reports {
+	return &reports{failures: make(chan shard.Failure, reportsMax), suspended: xsync.NewMapOf[Address, struct{}]()}
+}
+
+// add takes note of a failure. It is called by the shards' goroutines and does not wait.
+func (r *reports) add(f shard.Failure) {
+	switch {
+	case f.Resumed:
+		r.suspended.Delete(f.Address)
+		return
+	case f.Suspended:
+		r.suspended.Store(f.Address, struct{}{})
+	}
+	select {
+	case r.failures <- f:
+	default:
+		r.dropped.Add(1)
+	}
+}
+
+// writeReports writes the log until ctx is done, and then what is left.
+func (w *wiring) writeReports(ctx context.Context) {
+	for {
+		select {
+		case f := <-w.reports.failures:
+			w.report(f)
+		case <-ctx.Done():
+			for len(w.reports.failures) > 0 {
+				w.report(<-w.reports.failures)
+			}
+			return
+		}
+	}
+}
+
+func (w *wiring) report(f shard.Failure) {
+	attrs := []any{"address", clip(f.Address.String()), "attempt", f.Attempt, "error", f.Err}
+	var p *shard.PanicError
+	if errors.As(f.Err, &p) {
+		attrs = append(attrs, "stack", string(p.Stack))
+	}
+	if n := w.reports.dropped.Swap(0); n > 0 {
+		attrs = append(attrs, "unreported", n)
+	}
+	if f.Suspended {
+		w.config.Logger.Error("address suspended: its messages wait until it is resumed", attrs...)
+		return
+	}
+	w.config.Logger.Warn("invocation failed and will be tried again", attrs...)
+}
