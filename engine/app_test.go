@@ -162,6 +162,7 @@ type failureLog struct{ list[failure] }
 type failure struct {
 	suspended bool
 	err       error
+	address   string
 }
 
 func (*failureLog) Enabled(context.Context, slog.Level) bool { return true }
@@ -169,9 +170,13 @@ func (l *failureLog) WithAttrs([]slog.Attr) slog.Handler     { return l }
 func (l *failureLog) WithGroup(string) slog.Handler          { return l }
 
 func (l *failureLog) Handle(_ context.Context, r slog.Record) error {
+	var address string
 	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "address" {
+			address = a.Value.String()
+		}
 		if err, ok := a.Value.Any().(error); ok {
-			l.add(failure{r.Level == slog.LevelError, err})
+			l.add(failure{r.Level == slog.LevelError, err, address})
 		}
 		return true
 	})

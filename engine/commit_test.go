@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/backendtest"
+	"github.com/millrace-io/millrace/engine/connector"
 )
 
 // paced is a Backend whose commits wait for the test, and fail while it says so.
@@ -53,6 +54,43 @@ func TestCheckpointDuringCommit(t *testing.T) {
 		}
 		close(store.release)
 	})
+}
+
+// The same while an epoch waits for a source that cannot be interrupted.
+func TestCheckpointWhileClosing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &stubborn{release: make(chan bool)}
+		e := open(t, engine.Config{}, probeModule(counting), bind(func(b *engine.Binder) {
+			engine.Connect(b, words, source)
+			engine.RouteKey(b, words, Do)
+		}))
+		run(t, e)
+		synctest.Wait()
+		done := make(chan error, 2)
+		for range 2 {
+			go func() { done <- e.Checkpoint(t.Context()) }()
+			synctest.Wait()
+		}
+		if n := e.Stats().EpochsCommitted; n != 0 || len(done) != 0 {
+			t.Fatalf("%d epochs are committed without the source", n)
+		}
+		close(source.release)
+		synctest.Wait()
+		if n := e.Stats().EpochsCommitted; n != 2 || len(done) != 2 {
+			t.Errorf("%d epochs are committed, %d are told; want 2, 2", n, len(done))
+		}
+	})
+}
+
+// stubborn is a source that returns from its first poll when the test lets it.
+type stubborn struct {
+	interrupted
+	release chan bool
+}
+
+func (s *stubborn) Poll(ctx context.Context, into *connector.Events) error {
+	<-s.release
+	return s.interrupted.Poll(ctx, into)
 }
 
 // A commit that fails is not tried again in a hurry: the pause doubles, from 10 ms to 5 s.

@@ -44,7 +44,7 @@ func TestAddressesAreIsolated(t *testing.T) {
 // checkProperty runs programs in a simulation and compares all they do with a model. Each event of a
 // program is drawn from bytes of its own, so that a failure shrinks to the few that matter.
 func checkProperty(t *testing.T, focus func(*rapid.T, *sim.Config)) {
-	rapid.Check(t, func(t *rapid.T) {
+	check := func(t *rapid.T) {
 		config := sim.DrawConfig(&sim.Tape{Bytes: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "config")})
 		focus(t, &config)
 		var program sim.Program
@@ -56,5 +56,8 @@ func checkProperty(t *testing.T, focus func(*rapid.T, *sim.Config)) {
 		if _, err := (sim.Case{Config: config, Program: program, Schedule: schedule}).Run(sim.Options{Backend: model}); err != nil {
 			t.Fatalf("%v\n\twith the program\n%v", err, program)
 		}
-	})
+	}
+	for range propertyRuns {
+		rapid.Check(t, check)
+	}
 }

@@ -4,5 +4,8 @@
 
 package engine_test
 
-// invocations is a tenth of the usual number, because the race detector makes each that much slower.
-const invocations = 100_000
+// A tenth of the usual numbers, because the race detector makes everything that much slower.
+const (
+	invocations  = 100_000
+	propertyRuns = 1
+)

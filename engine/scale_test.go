@@ -4,5 +4,9 @@
 
 package engine_test
 
-// invocations is how many a test of endurance runs.
-const invocations = 1_000_000
+const (
+	// invocations is how many a test of endurance runs.
+	invocations = 1_000_000
+	// propertyRuns is how often rapid looks for a counterexample, a hundred tries each.
+	propertyRuns = 10
+)

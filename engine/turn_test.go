@@ -52,6 +52,7 @@ func TestSourceIsInterrupted(t *testing.T) {
 			engine.RouteKey(b, words, Do)
 		}))
 		run(t, e) // Checks in the end that Run has returned no error.
+		synctest.Wait()
 		for range 3 {
 			checkpoint(t, e)
 		}

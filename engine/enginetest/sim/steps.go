@@ -188,8 +188,8 @@ func (a *attempt) fault(k faultKind) error {
 		panic(errFault)
 	case faultCrash:
 		a.failed(false)
-		var none map[string]int
-		none["a"]++
+		none := map[string]*int{}
+		*none["a"]++
 	case faultDelay:
 		kinds[0].small.To(self).SendAfter(a.ctx, -time.Millisecond, smallOf(a.model.serial()))
 		return nil
