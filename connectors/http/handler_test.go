@@ -408,6 +408,7 @@ func TestIngressPassesOnWhatTheEngineRefuses(t *testing.T) {
 		{connector.ErrMalformed, 400, "malformed"},
 		{connector.ErrTooLarge, 413, "too_large"},
 		{connector.ErrNoCredit, 503, "out_of_credit"},
+		{connector.ErrSuspended, 503, "suspended"},
 		{connector.ErrClosing, 503, "closing"},
 		{errors.New("anything else"), 500, "internal"},
 	}

@@ -93,6 +93,8 @@ func ofEntry(err error, t target) *problem {
 		}
 	case errors.Is(err, connector.ErrNoCredit):
 		return unavailable("out_of_credit", "the runtime has more messages waiting than it may take")
+	case errors.Is(err, connector.ErrSuspended):
+		return unavailable("suspended", "the address is suspended, and more than enough waits there already")
 	case errors.Is(err, connector.ErrClosing):
 		return closing()
 	case errors.Is(err, context.Canceled): // In the middle of a call, which Close has given up.

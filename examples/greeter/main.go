@@ -22,12 +22,18 @@ import (
 )
 
 func main() {
-	address := flag.String("address", "127.0.0.1:8090", "where to listen for HTTP `host:port`")
+	address := flag.String("address", "", "where to listen for HTTP, `host:port`; default 127.0.0.1:8090, or any free port for a demo that ends")
 	demo := flag.Bool("demo", false, "send messages, measure, and end")
 	keep := flag.Bool("keep", false, "with -demo: stay up afterwards")
 	duration := flag.Duration("duration", 2*time.Second, "with -demo: how long to measure")
 	flag.Parse()
 
+	if *address == "" {
+		*address = "127.0.0.1:8090"
+		if *demo && !*keep {
+			*address = "127.0.0.1:0"
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *address, *demo, *keep, *duration); err != nil {
