@@ -85,7 +85,10 @@ func TestInvocationIsAtomic(t *testing.T) {
 		{"malformed address", func(ctx *engine.Context) error { ctx.Send(to(""), raw(1)); return nil }, engine.ErrMalformed},
 		{"cannot be encoded", func(ctx *engine.Context) error { Opaque.To("x").Send(ctx, ""); return nil }, errTest},
 		{"negative delay", func(ctx *engine.Context) error { Do.To("x").SendAfter(ctx, -1, ""); return nil }, engine.ErrDelay},
-		{"negative delay untyped", func(ctx *engine.Context) error { ctx.SendAfter(-1, to("x"), engine.TypedValue{Typename: "io.statefun.types/string"}); return nil }, engine.ErrDelay},
+		{"negative delay untyped", func(ctx *engine.Context) error {
+			ctx.SendAfter(-1, to("x"), engine.TypedValue{Typename: "io.statefun.types/string"})
+			return nil
+		}, engine.ErrDelay},
 		{"message at the limit", func(ctx *engine.Context) error { Do.To("x").Send(ctx, long(payload)); return nil }, nil},
 		{"message over it", func(ctx *engine.Context) error { Do.To("x").Send(ctx, long(payload+1)); return nil }, engine.ErrLimit},
 		{"delayed message over it", func(ctx *engine.Context) error {

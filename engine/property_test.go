@@ -26,6 +26,8 @@ func TestOrderOfPairs(t *testing.T) {
 func TestFailuresLeaveNoTrace(t *testing.T) {
 	checkProperty(t, func(t *rapid.T, c *sim.Config) {
 		c.FaultsMax = 5
+		c.QueueBytesMax = 1 << 30
+		c.BatchMax = rapid.SampledFrom([]int{1, 2, 64}).Draw(t, "batch")
 		c.Retries = rapid.IntRange(0, 3).Draw(t, "retries")
 	})
 }

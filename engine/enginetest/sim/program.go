@@ -130,18 +130,26 @@ func (p *Program) Draw(c Choices, cfg Config, messages int) {
 		r.messages = append(r.messages, m)
 	}
 	if routed && one(c, 40) {
-		r.crowd()
+		r.crowd(c)
 	}
 	p.roots = append(p.roots, r)
 }
 
 // crowd has many more messages come for the first one's target, which has failed to take the first: more
-// than a shard runs at once when they have waited.
-func (r *root) crowd() {
+// than a shard runs at once when they have waited. The first clears what the target keeps, so that it is
+// empty and must stay all the same, and others fail in turn.
+func (r *root) crowd(c Choices) {
 	first := r.messages[0]
 	first.faults = append(first.faults, fault{})
+	for slot := range uint64(3) {
+		first.steps = append(first.steps, step{kind: stepClear, value: slot})
+	}
 	for i := range 400 {
-		r.messages = append(r.messages, &plan{to: first.to, form: form(i % int(formQuery))})
+		m := &plan{to: first.to, form: form(i % int(formQuery))}
+		if one(c, 100) {
+			m.faults = []fault{{}}
+		}
+		r.messages = append(r.messages, m)
 	}
 }
 

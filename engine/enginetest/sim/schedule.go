@@ -29,8 +29,14 @@ func (r *run) turn() {
 		weight int
 		turn   func()
 	}{
-		{t.Loops, r.loop}, {t.Sources, r.pump}, {t.Doors, r.enter}, {t.Epochs, r.cut}, {t.Sinks, r.publish},
-		{t.Resumes, r.resume}, {t.Settles, r.settle}, {t.Time, r.pass},
+		{t.Loops, r.loop},
+		{t.Sources, r.pump},
+		{t.Doors, r.enter},
+		{t.Epochs, r.cut},
+		{t.Sinks, r.publish},
+		{t.Resumes, r.resume},
+		{t.Settles, r.settle},
+		{t.Time, r.pass},
 	}
 	all := 0
 	for _, a := range actors {

@@ -77,7 +77,6 @@ type Shard struct {
 	spare       []*envelope.Batch // Empty batches.
 	empties     []place           // Instances that were left without state by this step.
 	failed      []Failure
-	touched     uint64 // See run.
 
 	epoch     epochs
 	Counts    Counts
