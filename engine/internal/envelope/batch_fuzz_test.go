@@ -49,10 +49,10 @@ func FuzzBatch(f *testing.F) {
 				m.input, m.typename, m.value = Untyped, string(fill(length(5, 511))), fill(length(3, 1<<12))
 			case payloadWire, payloadMemory:
 				m.value = fill(length(3, 1<<12))
-			case payloadResume:
+			case payloadResume, payloadSkip:
 				m.input = Untyped
 			}
-			if data[0]&0x80 != 0 && m.payload != payloadResume {
+			if data[0]&0x80 != 0 && !m.control() {
 				if last == nil || data[7]%2 == 0 {
 					last = &caller{Function(data[3]) << 8, string(fill(length(5, statefun.IDBytesMax)))}
 				}

@@ -22,6 +22,7 @@ const (
 	payloadNamed
 	payloadMemory
 	payloadResume
+	payloadSkip
 	payloads
 )
 
@@ -42,10 +43,13 @@ type caller struct {
 	id string
 }
 
+// control reports whether m is no message.
+func (m *message) control() bool { return m.payload >= payloadResume }
+
 // write appends m to the batch. refs holds the callers that the batch knows already: envelopes share them.
 func (m *message) write(b *Batch, refs map[*caller]uint32) {
-	if m.payload == payloadResume {
-		b.AppendResume(m.fn, m.hash, m.id, false)
+	if m.control() {
+		b.AppendResume(m.fn, m.hash, m.id, m.payload == payloadSkip)
 		return
 	}
 	e := b.Append(m.fn, m.input, m.hash, m.id)
@@ -87,8 +91,8 @@ func (m *message) verify(t failer, b *Batch, n int) {
 			t.Fatalf("envelope %d: the words of %q are %x", n, m.id, words)
 		}
 	}
-	if e.IsMemory() != (m.payload == payloadMemory) || e.IsControl() != (m.payload == payloadResume) {
-		t.Fatalf("envelope %d: memory %v, resume %v; want payload %d", n, e.IsMemory(), e.IsControl(), m.payload)
+	if e.IsMemory() != (m.payload == payloadMemory) || e.IsControl() != m.control() || e.IsSkip() != (m.payload == payloadSkip) {
+		t.Fatalf("envelope %d: memory %v, control %v, skip %v; want payload %d", n, e.IsMemory(), e.IsControl(), e.IsSkip(), m.payload)
 	}
 	fn, id, ok := b.Caller(e)
 	if ok != (m.caller != nil) || ok && (fn != m.caller.fn || string(id) != m.caller.id) {
@@ -187,7 +191,7 @@ func TestBatchRoundTrip(t *testing.T) {
 			m.value = values.Draw(t, "value")
 		case payloadWire, payloadMemory:
 			m.value = values.Draw(t, "value")
-		case payloadResume:
+		case payloadResume, payloadSkip:
 			m.input = Untyped
 		}
 		return m
@@ -199,7 +203,7 @@ func TestBatchRoundTrip(t *testing.T) {
 			callers = append(callers, &caller{Function(rapid.Uint16().Draw(t, "caller")), ids.Draw(t, "caller's id")})
 		}
 		for i := range list {
-			if list[i].payload != payloadResume {
+			if !list[i].control() {
 				list[i].caller = callers[rapid.IntRange(0, len(callers)-1).Draw(t, "sender")]
 			}
 		}
@@ -250,6 +254,28 @@ func TestShortMessagesLieInTheEnvelope(t *testing.T) {
 	b.SetWire(b.Append(1, 2, 3, "a"), make([]byte, InlineData+1))
 	if got := b.Bytes(); got != 4*Size+InlineData+1 {
 		t.Errorf("one that is a byte too long makes it %d bytes; want %d", got, 4*Size+InlineData+1)
+	}
+}
+
+// A batch is full when it has its envelopes, or so many bytes that offsets could run out: what still comes
+// on top of them, the largest payload there is, has an offset of 32 bits.
+func TestBatchFull(t *testing.T) {
+	const payloadMax = 1 << 30
+	if ArenaMax+payloadMax+4*statefun.IDBytesMax > 1<<32-1 {
+		t.Errorf("an arena may have %d bytes and one payload more", ArenaMax)
+	}
+	b := New(1)
+	b.Append(1, 2, 3, "a")
+	if b.Full(2) || !b.Full(1) {
+		t.Errorf("a batch with 1 envelope is full for 2: %v, for 1: %v", b.Full(2), b.Full(1))
+	}
+	b.Arena = make([]byte, ArenaMax+1)
+	if !b.Full(2) {
+		t.Errorf("a batch with %d bytes is not full", len(b.Arena))
+	}
+	b.Drop()
+	if len(b.Envelopes) != 0 {
+		t.Errorf("%d envelopes after the only one was dropped", len(b.Envelopes))
 	}
 }
 

@@ -87,6 +87,34 @@ func TestQueueSuspendsAtOnce(t *testing.T) {
 	want(t, "failures", r.failures(), "a 1 suspended wrapped: wanted, b 1 suspended panic: as wanted")
 }
 
+// A message that no attempt can mend is given up, alone: those behind it run.
+func TestQueueSkip(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	r.step("a +1", "a fail;=poison", "a >z:1", "a panic", "a >z:2", "b fail", "c =x", "c fail")
+	r.failures()
+	suspended := r.s.suspended
+	if suspended != r.s.Waiting() {
+		t.Errorf("%d bytes wait at suspended addresses; want all, %d", suspended, r.s.Waiting())
+	}
+	r.skip("a", "nobody")
+	r.advance(0)
+	want(t, "out", r.out(), "0: a→z:1")
+	want(t, "failures", r.failures(), "a 1 suspended panic: as wanted")
+	r.skip("a", "b") // Nothing is left of b.
+	r.advance(0)
+	want(t, "out", r.out(), "0: a→z:2")
+	want(t, "state", r.state(), "a n=1, c text=x")
+	if c := r.s.Counts; c.Skipped != 3 || c.Suspended != 1 || r.s.suspended != r.s.Waiting() {
+		t.Errorf("%d messages were skipped, %d addresses are suspended, with %d of %d bytes", c.Skipped, c.Suspended, r.s.suspended, r.s.Waiting())
+	}
+	r.skip("c")
+	r.step("c ~")
+	want(t, "state", r.state(), "a n=1")
+	if r.s.Waiting() != 0 || r.s.suspended != 0 || len(r.s.queues) != 0 {
+		t.Errorf("%d bytes wait, %d of them suspended, at %d addresses", r.s.Waiting(), r.s.suspended, len(r.s.queues))
+	}
+}
+
 // To resume what is not suspended changes nothing, and leaves no instance behind.
 func TestQueueResumeNothing(t *testing.T) {
 	r := newRig(t, rigConfig{retries: 1})

@@ -213,10 +213,15 @@ func (r *rig) batch(epoch statefun.Epoch, messages ...string) *envelope.Batch {
 // step runs messages in a batch from a door.
 func (r *rig) step(messages ...string) { r.s.Step(r.now, r.batch(0, messages...)) }
 
-func (r *rig) resume(ids ...string) {
+func (r *rig) resume(ids ...string) { r.control(false, ids) }
+
+// skip resumes addresses without their first messages.
+func (r *rig) skip(ids ...string) { r.control(true, ids) }
+
+func (r *rig) control(skip bool, ids []string) {
 	b := envelope.New(1)
 	for _, id := range ids {
-		b.AppendResume(fnProbe, statefun.KeyHash(id), id, false)
+		b.AppendResume(fnProbe, statefun.KeyHash(id), id, skip)
 	}
 	r.s.Step(r.now, b)
 }
