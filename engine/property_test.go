@@ -47,13 +47,13 @@ func TestAddressesAreIsolated(t *testing.T) {
 // program is drawn from bytes of its own, so that a failure shrinks to the few that matter.
 func checkProperty(t *testing.T, focus func(*rapid.T, *sim.Config)) {
 	check := func(t *rapid.T) {
-		config := sim.DrawConfig(&sim.Tape{Bytes: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "config")})
+		config := sim.DrawConfig(&sim.Tape{Bytes: rapid.SliceOfN(rapid.Byte(), 40, 40).Draw(t, "config")})
 		focus(t, &config)
 		var program sim.Program
-		for _, event := range rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 200), 1, 30).Draw(t, "events") {
+		for _, event := range rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 60, 200), 1, 30).Draw(t, "events") {
 			program.Draw(&sim.Tape{Bytes: event}, config, 30)
 		}
-		schedule := &sim.Tape{Bytes: rapid.SliceOfN(rapid.Byte(), 0, 1500).Draw(t, "schedule")}
+		schedule := &sim.Tape{Bytes: rapid.SliceOfN(rapid.Byte(), 300, 1500).Draw(t, "schedule")}
 		model := func(o backend.Options) (backend.Backend, error) { return backendtest.NewModel(o) }
 		if _, err := (sim.Case{Config: config, Program: program, Schedule: schedule}).Run(sim.Options{Backend: model}); err != nil {
 			t.Fatalf("%v\n\twith the program\n%v", err, program)

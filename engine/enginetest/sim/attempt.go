@@ -5,50 +5,13 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
-
-// player implements a function type on one shard: it does what the plans of its messages say.
-type player struct {
-	run   *run
-	kind  int
-	slots []slot
-}
-
-func (p *player) Small(ctx *engine.Context, m small) error {
-	if m.Check != ^m.Serial {
-		m.Serial = 0
-	}
-	_, err := p.handle(ctx, m.Serial, formSmall)
-	return err
-}
-
-func (p *player) Large(ctx *engine.Context, m large) error {
-	serial := m[0]
-	if largeOf(serial) != m {
-		serial = 0
-	}
-	_, err := p.handle(ctx, serial, formLarge)
-	return err
-}
-
-func (p *player) Text(ctx *engine.Context, m string) error {
-	_, err := p.handle(ctx, serialOfText(m), formText)
-	return err
-}
-
-func (p *player) Query(ctx *engine.Context, m query) (string, error) {
-	return p.handle(ctx, m.Serial, formQuery)
-}
-
-func (p *player) Any(ctx *engine.Context, m engine.TypedValue) error {
-	_, err := p.handle(ctx, serialOfAny(m), formAny)
-	return err
-}
 
 // attempt is an invocation that is running: what it has done so far, by the model.
 type attempt struct {
@@ -70,6 +33,16 @@ type attempt struct {
 
 // handle runs one attempt. What it does is added to the model at the very end, when nothing can fail.
 func (p *player) handle(ctx *engine.Context, serial uint64, f form) (reply string, err error) {
+	meant := false
+	defer func() {
+		// The shard takes any panic for one of the handler's: the engine's own, and the checkers'.
+		if cause := recover(); cause != nil {
+			if !meant {
+				p.run.violate(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+			}
+			panic(cause)
+		}
+	}()
 	a, err := p.begin(ctx, serial, f)
 	if err != nil {
 		p.run.violate(err)
@@ -88,6 +61,7 @@ func (p *player) handle(ctx *engine.Context, serial uint64, f form) (reply strin
 	a.count()
 	for i := 0; i <= len(plan.steps); i++ {
 		if end != nil && end.after == i {
+			meant = end.kind == faultPanic || end.kind == faultCrash
 			if err := a.fault(end.kind); err != nil {
 				return "", err
 			}
@@ -132,6 +106,13 @@ func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, er
 	}
 	a.inst = r.model.instance(a.self, len(p.slots))
 	a.values = slices.Clone(a.inst.values)
+	if a.inst.skip {
+		if a.inst.blocked == msg {
+			return nil, fmt.Errorf("counts: %v is run, but was to be skipped", msg)
+		}
+		r.model.skipped(a.inst)
+		a.inst.freed = a.now
+	}
 	r.logf("run     %v on shard %d in epoch %d at %d", msg, ctx.Shard(), a.epoch, a.now)
 	if err := r.model.mayRun(msg, a.inst); err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ type Config struct {
 	Turns Turns
 	// Laggard is a shard that gets its turn only now and then; past the last shard there is none.
 	Laggard int
+	// CommitFaults is how often, in all, a commit fails and must be tried again.
+	CommitFaults int
 	// SinkFaults is how many in a hundred records a sink refuses for good.
 	SinkFaults int
 }
@@ -61,6 +63,7 @@ func DrawConfig(c Choices) Config {
 		Sinks: pick(c, 2, 10), Resumes: pick(c, 1, 5), Settles: pick(c, 1, 4), Time: pick(c, 2, 1, 10),
 	}
 	cfg.Pace = driver.Pace{Batches: pick(c, 8, 1, 3), Timers: pick(c, 512, 1, 5), Frozen: pick(c, 512, 1, 4)}
+	cfg.CommitFaults = pick(c, 0, 0, 0, 2)
 	cfg.Early = cfg.CutEvery == 0 || one(c, 8)
 	cfg.Laggard = cfg.Shards - c.IntN(2)
 	cfg.KeyGroups = pick(c, cfg.Shards, cfg.Shards+1, 128)

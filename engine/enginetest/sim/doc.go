@@ -8,7 +8,7 @@
 //
 // These are checked, in every run:
 //
-//   - counts: every message takes effect exactly once, or never if it was cancelled;
+//   - counts: every message takes effect exactly once, or never if it was cancelled or skipped;
 //   - atomicity: an invocation that fails or panics half-way leaves no trace, and is tried again;
 //   - order: messages from one sender to one target take effect in the order in which they were sent, also
 //     while the target retries or is suspended; records of one sender leave in order;
@@ -16,8 +16,9 @@
 //   - time: delayed messages are never early, come by (due, order of sending), and are on time to the
 //     millisecond in the runs in which time stands still while anything moves; of firing and cancelling
 //     exactly one happens;
-//   - cuts: no message takes effect in an epoch before its sender's; what a checkpoint says of states and
-//     source positions is exactly what had happened at the cut of each shard;
+//   - cuts: no message takes effect in an epoch before its sender's; what a checkpoint says of states is
+//     exactly what they were at the cut of each shard, and of sources, that nothing behind the position had
+//     taken effect by then; what is being committed does not change, also when it must be tried again;
 //   - release: no record leaves before its epoch is committed; (epoch, index) are unique and ascending;
 //   - accounts: at the end no byte is queued, no instance kept and no timer pending that should not be;
 //   - progress: everything drains once faults have stopped.

@@ -139,7 +139,7 @@ func (r *run) probe() {
 // checkCounts compares the engine's own counters with the model.
 func (r *run) checkCounts(s engine.Stats) error {
 	var keep, instances int64
-	var failures, suspended, delayed, delivered, lost int64
+	var failures, skipped, suspended, delayed, delivered, lost int64
 	for _, inst := range r.model.instances {
 		if kept(inst.values) {
 			keep++
@@ -148,6 +148,7 @@ func (r *run) checkCounts(s engine.Stats) error {
 	for _, shard := range s.Shards {
 		instances += shard.Instances
 		failures += shard.Failures
+		skipped += shard.Skipped
 		suspended += shard.Suspended
 		delayed += shard.Delayed
 	}
@@ -161,6 +162,7 @@ func (r *run) checkCounts(s engine.Stats) error {
 	}{
 		{"invocations", s.Invocations(), int64(r.model.invocations)},
 		{"failures", failures, int64(r.model.failures)},
+		{"skipped messages", skipped, int64(r.model.skips)},
 		{"suspended addresses", suspended, 0},
 		{"delayed messages", delayed, 0},
 		{"instances", instances, keep},

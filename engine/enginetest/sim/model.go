@@ -29,6 +29,7 @@ type model struct {
 	failures    int // That left no trace.
 	replies     int // To callers outside.
 	cancelled   int
+	skips       int
 
 	changed map[statefun.Epoch]map[address][]*uint64 // States at the end of epochs that are not committed.
 }
@@ -82,7 +83,8 @@ type instance struct {
 	blocked   *message // The first message that waits here: it has failed.
 	attempts  int
 	suspended bool
-	resumes   int // Requests to resume that may still be on their way.
+	skip      bool // The first message that waits is given up before another runs.
+	resumes   int  // Requests to resume that may still be on their way.
 	// freed is when messages last stopped waiting here.
 	freed clock.Instant
 }
@@ -156,6 +158,14 @@ func (m *model) finish(msg *message) {
 	if msg.delayed {
 		m.delayed--
 	}
+}
+
+// skipped takes out the message that an address is suspended for.
+func (m *model) skipped(inst *instance) {
+	m.finish(inst.blocked)
+	m.skips++
+	m.waiting--
+	inst.blocked, inst.attempts, inst.suspended, inst.skip = nil, 0, false, false
 }
 
 // mayRun reports what is wrong with a message being handed to its target now.

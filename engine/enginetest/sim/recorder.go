@@ -19,6 +19,7 @@ type recorder struct {
 	run     *run
 	epoch   statefun.Epoch
 	entries map[address]map[string]string // Values by name.
+	faults  int
 }
 
 // committed returns the newest epoch that has been committed.
@@ -30,9 +31,18 @@ func (r *run) committed() statefun.Epoch {
 	return r.first + statefun.Epoch(epochs) - 1
 }
 
-// Commit implements backend.Backend.
+// Commit implements backend.Backend. Much happens while it is at it, but not to what it was given.
 func (rec *recorder) Commit(ctx context.Context, cp backend.Checkpoint, parts []backend.Part) error {
 	r := rec.run
+	before := sum(parts)
+	r.meanwhile()
+	if sum(parts) != before {
+		r.violate(fmt.Errorf("cuts: what is committed of epoch %d changes meanwhile", cp.Epoch))
+	}
+	if rec.faults < r.Case.Config.CommitFaults && one(r.schedule, 4) {
+		rec.faults++
+		return errFault
+	}
 	if err := rec.check(cp, parts); err != nil {
 		r.violate(fmt.Errorf("commit of epoch %d: %w", cp.Epoch, err))
 	}
@@ -42,6 +52,13 @@ func (rec *recorder) Commit(ctx context.Context, cp backend.Checkpoint, parts []
 	}
 	rec.epoch = cp.Epoch
 	return nil
+}
+
+func sum(parts []backend.Part) (t trace) {
+	for _, p := range parts {
+		t.bytes(p.Changes)
+	}
+	return t
 }
 
 func (rec *recorder) check(cp backend.Checkpoint, parts []backend.Part) error {

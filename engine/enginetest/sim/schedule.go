@@ -5,11 +5,9 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine"
-	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 )
 
@@ -72,7 +70,14 @@ func (r *run) turnLoop(i int) (busy bool) {
 // interrupt has others take a few turns in the middle of an invocation, as on a machine with more than
 // one processor: so an epoch is announced, and batches of it arrive, while a shard is in its turn.
 func (r *run) interrupt() {
-	if r.interrupted || !one(r.schedule, 20) {
+	if one(r.schedule, 20) {
+		r.meanwhile()
+	}
+}
+
+// meanwhile has others take a few turns in the middle of one that is not over.
+func (r *run) meanwhile() {
+	if r.interrupted {
 		return
 	}
 	r.interrupted = true
@@ -93,62 +98,16 @@ func (r *run) cut() {
 	r.epoch(every > 0 && one(r.schedule, every))
 }
 
-func (r *run) epoch(begin bool) (busy bool) {
-	busy, err := r.app.Epochs.Turn(context.Background(), begin)
-	if err != nil {
-		r.violate(err)
-	}
-	return busy
-}
-
-// enter tries to bring the next event in through a door.
-func (r *run) enter() {
-	if len(r.doors) == 0 {
+func (r *run) epoch(begin bool) {
+	if r.inEpochs {
 		return
 	}
-	next := r.doors[0]
-	// The message is in the model before it is in the engine, and is taken out again when refused.
-	last, to, first := r.model.last, r.app.Entry, next.messages[0]
-	var err error
-	switch via := next.from - len(r.sources); {
-	case via == doorRoute && r.Case.Config.routes():
-		err = r.enterRouted(next)
-	case via == doorCall:
-		m := r.outside(next, first)
-		m.asked = true
-		nobodyWaits, cancel := context.WithCancel(context.Background())
-		cancel()
-		_, err = to.Call(nobodyWaits, callers, first.to.address(), typed(first.form, m.serial))
-		if errors.Is(err, context.Canceled) {
-			err = nil // It is in, and the answer will find nobody.
-		}
-	default:
-		err = to.Send(context.Background(), first.to.address(), typed(first.form, r.outside(next, first).serial))
-	}
-	switch {
-	case err == nil:
-		r.doors = r.doors[1:]
-	case errors.Is(err, connector.ErrNoCredit), errors.Is(err, connector.ErrSuspended):
-		for serial := last + 1; serial <= r.model.last; serial++ {
-			r.model.finish(r.model.messages[serial])
-			delete(r.model.messages, serial)
-		}
-	default:
-		r.violate(fmt.Errorf("door: %w", err))
+	r.inEpochs = true
+	defer func() { r.inEpochs = false }()
+	if _, err := r.app.Epochs.Turn(context.Background(), begin); err != nil {
+		r.violate(err)
 	}
 }
-
-// enterRouted hands an event to an ingress's router, which makes its messages.
-func (r *run) enterRouted(next *root) error {
-	number := uint64(slices.Index(r.Case.Program.roots, next))
-	event, err := engine.Flat[uint64]("sim/event").Append(nil, number)
-	if err != nil {
-		return err
-	}
-	return r.app.Entry.Route(context.Background(), "sim/in", connector.Event{Value: event})
-}
-
-var callers = engine.FunctionType{Namespace: "io.millrace.engine", Name: "caller"}
 
 // publish lets one way out take its turn, and a sink confirm a record.
 func (r *run) publish() {
@@ -159,10 +118,29 @@ func (r *run) publish() {
 	r.app.Drains[i].Turn()
 }
 
-// resume resumes a suspended address, or, now and then, one that is not.
+// resume resumes a suspended address, or, now and then, one that is not; or skips what it is suspended for.
 func (r *run) resume() {
 	list := append(r.suspended(), address{0, 0})
-	r.resumeAddress(list[r.schedule.IntN(len(list))])
+	a := list[r.schedule.IntN(len(list))]
+	if inst := r.model.instances[a]; inst != nil && inst.suspended && inst.blocked.plan.size(true) == 1 && one(r.schedule, 3) {
+		r.skip(a, inst)
+		return
+	}
+	r.resumeAddress(a)
+}
+
+// skip has an address give up the message that it is suspended for, and go on at once.
+func (r *run) skip(a address, inst *instance) {
+	r.settle() // Requests to resume would come first.
+	if !inst.suspended || r.app.Engine.(*engine.Engine).Skip(context.Background(), a.address()) != nil {
+		return
+	}
+	r.logf("skip    %v", inst.blocked)
+	inst.skip = true
+	r.settle()
+	if inst.skip {
+		r.model.skipped(inst) // Nothing waited behind it.
+	}
 }
 
 // suspended lists the suspended addresses in an order that is always the same.

@@ -35,7 +35,7 @@ func Seed(seed uint64, messages int) Case {
 
 // Options are what a run does not depend on.
 type Options struct {
-	// Backend opens an empty store for the run; nil runs a volatile engine.
+	// Backend opens an empty store, which the run closes; nil runs a volatile engine.
 	Backend func(backend.Options) (backend.Backend, error)
 	// Log gets a line for everything that happens; nil logs nothing.
 	Log io.Writer
@@ -47,6 +47,7 @@ type Result struct {
 	Invocations int    // That took effect.
 	Failures    int    // That left no trace.
 	Cancelled   int    // Delayed messages.
+	Skipped     int    // Messages that addresses were suspended for.
 	Records     int
 	Epochs      int
 	Turns       int
@@ -54,8 +55,8 @@ type Result struct {
 
 // String returns the result on one line.
 func (r Result) String() string {
-	return fmt.Sprintf("%d invocations, %d failures, %d cancelled, %d records, %d epochs, %d turns, trace %016x",
-		r.Invocations, r.Failures, r.Cancelled, r.Records, r.Epochs, r.Turns, r.Trace)
+	return fmt.Sprintf("%d invocations, %d failures, %d cancelled, %d skipped, %d records, %d epochs, %d turns, trace %016x",
+		r.Invocations, r.Failures, r.Cancelled, r.Skipped, r.Records, r.Epochs, r.Turns, r.Trace)
 }
 
 // run is a case that is being run.
@@ -78,6 +79,7 @@ type run struct {
 
 	inTurn      [shardsMax]bool // The shards in the middle of their turn: more than one when interrupted.
 	interrupted bool
+	inEpochs    bool
 
 	trace     trace
 	turns     int
@@ -97,6 +99,9 @@ func (c Case) Run(o Options) (result Result, err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
+		if closed := r.close(); err == nil {
+			err = closed
+		}
 		if err != nil {
 			err = fmt.Errorf("%w\n\twith %+v", err, c.Config)
 		}
@@ -105,7 +110,6 @@ func (c Case) Run(o Options) (result Result, err error) {
 	if err := r.assemble(); err != nil {
 		return result, err
 	}
-	defer r.app.Memory.Free()
 	r.anyOrder()
 	if r.violation == nil {
 		r.heal()
@@ -116,10 +120,24 @@ func (c Case) Run(o Options) (result Result, err error) {
 	return result, r.violation
 }
 
+func (r *run) close() (err error) {
+	if r.recorder != nil {
+		err = r.recorder.Close()
+	}
+	if r.app != nil {
+		r.app.Memory.Free()
+	}
+	return err
+}
+
 func (r *run) result() Result {
+	if r.app == nil {
+		return Result{}
+	}
+	epochs, _ := r.app.Epochs.Committed()
 	return Result{
 		Trace: uint64(r.trace), Invocations: r.model.invocations, Failures: r.model.failures,
-		Cancelled: r.model.cancelled, Records: len(r.named), Epochs: int(r.committed()), Turns: r.turns,
+		Cancelled: r.model.cancelled, Skipped: r.model.skips, Records: len(r.named), Epochs: int(epochs), Turns: r.turns,
 	}
 }
 
