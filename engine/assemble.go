@@ -35,6 +35,10 @@ type function struct {
 	any        func(impl unsafe.Pointer, inv *shard.Invocation, typename string, value []byte) error
 	retries    int
 	provide    func(*Schema) unsafe.Pointer
+	counters   [][]*counted // By shard.
+
+	endpoint *endpoint // Where it runs; nil: here.
+	states   *states   // Of what runs elsewhere.
 }
 
 // callerType is the type of callers that use this package.
@@ -44,7 +48,8 @@ var callerType = FunctionType{Namespace: "io.millrace.engine", Name: "caller"}
 // Engine gives goroutines to.
 type wiring struct {
 	config    Config
-	functions []*function
+	directory *directory
+	endpoints []endpoint
 	links     *links
 	ingresses map[string]*ingress
 	doors     []connector.Door
@@ -82,17 +87,18 @@ func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) 
 			b.errs = append(b.errs, fmt.Errorf("module %s: %w", m.Name, err))
 		}
 	}
-	w := &wiring{config: c, ingresses: b.ingresses, doors: b.doors, clock: clk, memory: &memory.Pages{}}
-	w.functions = b.numberFunctions()
-	b.check(w.functions)
-	schemas := b.provide(w.functions, c.Shards)
+	w := &wiring{config: c, ingresses: b.ingresses, doors: b.doors, endpoints: b.endpoints, clock: clk, memory: &memory.Pages{}}
+	functions := b.numberFunctions()
+	b.check(functions)
+	schemas := b.provide(functions, c.Shards)
 	if err := errors.Join(b.errs...); err != nil {
 		return nil, errors.Join(invalid, fmt.Errorf("engine: %w", err))
 	}
 	if invalid != nil {
 		return nil, invalid
 	}
-	w.links = newLinks(w.functions, shard.Limits{SendsMax: c.SendsMax, PayloadBytesMax: c.PayloadBytesMax})
+	w.directory = newDirectory(functions, w.endpoints)
+	w.links = newLinks(w.directory, shard.Limits{SendsMax: c.SendsMax, PayloadBytesMax: c.PayloadBytesMax})
 	w.connect(ctx, b, schemas)
 	return w, nil
 }
@@ -101,6 +107,11 @@ func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) 
 func (b *Binder) numberFunctions() []*function {
 	functions := slices.Clone(b.functions)
 	functions = append(functions, &function{typ: callerType, external: true})
+	for i := range b.endpoints {
+		if ep := &b.endpoints[i]; ep.Functions.Exact() {
+			functions = append(functions, elsewhere(FunctionType{Namespace: ep.Functions.Namespace, Name: ep.Functions.Name}, ep))
+		}
+	}
 	for _, d := range b.doors {
 		if c, ok := d.(connector.Caller); ok {
 			functions = append(functions, &function{typ: c.CallerType(), external: true})
@@ -124,7 +135,7 @@ func (b *Binder) check(functions []*function) {
 		by[f.typ] = f
 	}
 	for _, r := range b.required {
-		if by[r.typ] == nil {
+		if by[r.typ] == nil && !b.served(r.typ) {
 			b.errs = append(b.errs, fmt.Errorf("module %s requires %s, which no module binds", r.module, r.typ))
 		}
 	}
@@ -138,6 +149,7 @@ func (b *Binder) check(functions []*function) {
 			b.errs = append(b.errs, fmt.Errorf("ingress %s is routed as %s: an ingress has one type", id, strings.Join(slices.Sorted(maps.Keys(in.types)), " and as ")))
 		}
 	}
+	b.checkEndpoints()
 	if len(functions) > envelope.FunctionsMax {
 		b.errs = append(b.errs, fmt.Errorf("%d function types: at most %d are possible", len(functions), envelope.FunctionsMax))
 	}
@@ -156,12 +168,13 @@ func (b *Binder) provide(functions []*function, shards int) [][]schema {
 	for s := range schemas {
 		schemas[s] = make([]schema, len(functions))
 		for i, f := range functions {
-			if f.external {
+			if f.external || f.endpoint != nil {
 				continue
 			}
 			declared := &Schema{fn: f.typ, owner: unsafe.Pointer(f)}
 			impl := f.provide(declared)
 			schemas[s][i] = schema{impl, declared.values, declared.bytes}
+			f.counters = append(f.counters, declared.counters)
 			if s == 0 {
 				b.errs = append(b.errs, declared.errs...)
 			} else if !sameValues(declared.values, schemas[0][i].values) {
@@ -194,7 +207,8 @@ func (w *wiring) connect(ctx context.Context, b *Binder, schemas [][]schema) {
 	interval := max(c.EpochInterval, 0)
 	w.epochs = driver.NewEpochs(driver.EpochsConfig{
 		Shards: c.Shards, Sources: len(b.sources), Interval: interval,
-		Announce: w.announce, Backend: c.Backend, Outflow: w.outflow, Template: w.template(schemas), Gate: w.gate,
+		Announce: w.announce, Backend: c.Backend, Outflow: w.outflow, Template: w.template(), Gate: w.gate,
+		Names: func() []byte { return w.names(schemas[0]) },
 		Stuck: w.commitStuck,
 	})
 	w.calls = newCalls(w)
@@ -219,8 +233,7 @@ func (w *wiring) connectSinks(b *Binder) {
 		w.links.egresses[id] = envelope.Function(i)
 		w.drains = append(w.drains, driver.NewDrain(id, b.egresses[id].sink, w.undeliverable))
 	}
-	types := func(fn envelope.Function) FunctionType { return w.functions[fn].typ }
-	w.outflow = driver.NewOutflow(w.config.Application, w.drains, w.gate, types, w.announce.Epoch())
+	w.outflow = driver.NewOutflow(w.config.Application, w.drains, w.gate, w.directory.typeOf, w.announce.Epoch())
 }
 
 // commitStuck tells of a commit that fails for now; nil: it has succeeded after all.
@@ -238,9 +251,14 @@ func (w *wiring) undeliverable(r connector.Record, err error) {
 
 func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 	c := w.config
-	functions := make([]*shard.Function, len(w.functions))
-	for i, f := range w.functions {
+	byEndpoint, endpoints, calls := w.shardEndpoints()
+	functions := make([]*shard.Function, len(schemas))
+	for i, f := range w.directory.all()[:len(schemas)] {
 		s := schemas[i]
+		if f.endpoint != nil {
+			functions[i] = w.elsewhere(f, byEndpoint)
+			continue
+		}
 		functions[i] = &shard.Function{
 			Type: f.typ, External: f.external, Owner: unsafe.Pointer(f), Impl: s.impl, ByTypename: f.byTypename, Any: f.any,
 			Values: s.values, StateBytes: int(s.bytes), Retries: f.retries,
@@ -251,19 +269,27 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 	}
 	s := shard.New(shard.Config{
 		ID: id, Shards: c.Shards, Route: w.route, Functions: functions, Senders: c.Shards + sources,
+		Endpoints: endpoints, Resolve: w.directory.number, Egresses: w.links.egressNames(),
+		Describe: func(n envelope.Function) *shard.Function { return w.elsewhere(w.directory.at(n), byEndpoint) },
 		BatchMax: c.BatchMax, Limits: w.links.limits, Memory: w.memory.Get,
 		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(), Epoch: w.announce.Epoch(),
 		Stack: debug.Stack,
 	})
 	ctx := &Context{links: w.links}
 	s.Bind(&ctx.inv)
-	hooks := driver.Hooks{Part: w.epochs.AddPart, Replies: w.calls.deliver, Failed: w.reports.add, Recycle: recycle}
+	var l *driver.Loop
+	hooks := driver.Hooks{
+		Part: w.epochs.AddPart, Replies: w.calls.deliver, Failed: w.reports.add, Recycle: recycle,
+		Invoke: w.invoke(func() *driver.Loop { return l }),
+	}
 	if c.EpochInterval == EpochsOff {
 		hooks.Egress = w.outflow.ReleaseEarly
 	}
-	return driver.NewLoop(driver.LoopConfig{
-		Shard: s, Clock: w.clock, Gate: w.gate, Inbox: mailbox.NewInbox(c.InboxSlots), Announce: w.announce, Hooks: hooks,
+	l = driver.NewLoop(driver.LoopConfig{
+		Shard: s, Clock: w.clock, Gate: w.gate, Inbox: mailbox.NewInbox[envelope.Batch](c.InboxSlots), Announce: w.announce, Hooks: hooks,
+		CallsMax: calls,
 	})
+	return l
 }
 
 func (w *wiring) newPump(number int, s source) *driver.Pump {
@@ -293,18 +319,29 @@ func (w *wiring) newPump(number int, s source) *driver.Pump {
 // is almost full. With a few more, chance would overfill some, and every other batch would be tiny.
 func pollMax(c Config) int { return max(1, c.BatchMax*min(c.Shards, 16)*7/8) }
 
-// template is what all checkpoints of this run have in common.
-func (w *wiring) template(schemas [][]schema) backend.Checkpoint {
-	names := make([]checkpoint.FunctionNames, len(w.functions))
-	for i, f := range w.functions {
+// names says what the numbers of function types and of state values mean by now.
+func (w *wiring) names(schemas []schema) []byte {
+	functions := w.directory.all()
+	names := make([]checkpoint.FunctionNames, len(functions))
+	for i, f := range functions {
 		names[i].Function = f.typ.String()
-		for _, v := range schemas[0][i].values {
-			names[i].Values = append(names[i].Values, checkpoint.ValueName{Name: v.Name, Typename: v.Typename})
+		if i < len(schemas) {
+			for _, v := range schemas[i].values {
+				names[i].Values = append(names[i].Values, checkpoint.ValueName{Name: v.Name, Typename: v.Typename})
+			}
+		}
+		if f.states != nil {
+			for _, v := range f.states.specs() {
+				names[i].Values = append(names[i].Values, checkpoint.ValueName{Name: v.Name, Typename: v.Typename})
+			}
 		}
 	}
-	cp := backend.Checkpoint{
-		Application: w.config.Application, KeyGroups: w.config.KeyGroups, Names: checkpoint.AppendNames(nil, names),
-	}
+	return checkpoint.AppendNames(nil, names)
+}
+
+// template is what all checkpoints of this run have in common.
+func (w *wiring) template() backend.Checkpoint {
+	cp := backend.Checkpoint{Application: w.config.Application, KeyGroups: w.config.KeyGroups}
 	if w.config.Backend != nil {
 		cp.Generation = w.config.Backend.Generation()
 	}

@@ -44,6 +44,8 @@ type Config struct {
 	InboxSlots int
 	// Logger gets what an operator should know. Default: slog.Default().
 	Logger *slog.Logger
+	// Observer is told of each attempt to invoke a function elsewhere. nil: nobody is.
+	Observer Observer
 	// Seed seeds the jitter of back-off and the secret of the instance tables, which protects them from ids
 	// that are made to collide. Leave it 0 except in tests: then both come from the operating system.
 	Seed uint64

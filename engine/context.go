@@ -5,6 +5,7 @@ package engine
 import (
 	"fmt"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/millrace-io/millrace/engine/internal/envelope"
@@ -73,7 +74,7 @@ func (c *Context) SendAfter(d time.Duration, to Address, m TypedValue) Token {
 }
 
 func (c *Context) resolve(to Address, m TypedValue) (fn envelope.Function, in envelope.Input, ok bool) {
-	fn, known := c.links.byType[to.Type]
+	fn, known := c.inv.Lookup(to.Type)
 	switch err := to.Validate(); {
 	case err != nil:
 		c.inv.Fail(err)
@@ -82,7 +83,11 @@ func (c *Context) resolve(to Address, m TypedValue) (fn envelope.Function, in en
 	case len(m.Value) > c.links.limits.PayloadBytesMax:
 		c.inv.Fail(fmt.Errorf("%s of %d bytes: %w of %d", clip(m.Typename), len(m.Value), ErrLimit, c.links.limits.PayloadBytesMax))
 	default:
-		if in, err = accepts(c.inv.Function(fn), m); err == nil {
+		in, err = accepts(c.inv.Function(fn), m)
+		if err == nil {
+			err = c.links.directory.at(fn).refuses(to.ID, m.Typename)
+		}
+		if err == nil {
 			return fn, in, true
 		}
 		c.inv.Fail(fmt.Errorf("send to %s: %w", to.Type, err))
@@ -113,7 +118,7 @@ func writeValue(b *envelope.Batch, e *envelope.Envelope, in envelope.Input, m Ty
 
 // link returns where messages of an input go, or fails the invocation.
 func (c *Context) link(in *inputDeclaration, id string) *link {
-	if l := c.links.of(in); l != nil && id != "" && len(id) <= statefun.IDBytesMax {
+	if l := c.links.of(in); l != nil && id != "" && len(id) <= statefun.IDBytesMax && (!l.text || utf8.ValidString(id)) {
 		return l
 	}
 	c.badLink(in, id)
@@ -123,6 +128,10 @@ func (c *Context) link(in *inputDeclaration, id string) *link {
 func (c *Context) badLink(in *inputDeclaration, id string) {
 	if err := statefun.ValidateID(id); err != nil {
 		c.inv.Fail(fmt.Errorf("send to %s: %w", in.fn.typ, err))
+		return
+	}
+	if l := c.links.of(in); l != nil {
+		c.inv.Fail(c.links.directory.at(l.fn).refuses(id, in.typename))
 		return
 	}
 	c.inv.Fail(c.links.missing(in))

@@ -74,6 +74,14 @@ func Open(ctx context.Context, c Config, modules ...Module) (*Engine, error) {
 			return nil, fmt.Errorf("engine: egress %s: %w", d.Egress(), err)
 		}
 	}
+	if err := e.openInvokers(ctx); err != nil {
+		for _, d := range e.drains {
+			err = errors.Join(err, d.Close(ctx))
+		}
+		cancel()
+		w.memory.Free()
+		return nil, err
+	}
 	e.start()
 	return e, nil
 }
@@ -318,7 +326,11 @@ func (e *Engine) stop(ctx context.Context) error {
 		<-published
 		err := e.workers.Wait()
 		e.shards.Wait()
-		e.memory.Free()
+		if closed := e.closeInvokers(ctx); closed != nil {
+			err = errors.Join(err, closed) // Somebody may still read what shards have lent.
+		} else {
+			e.memory.Free()
+		}
 		stopped <- err
 	}()
 	select {

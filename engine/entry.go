@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
@@ -51,7 +52,7 @@ func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID stri
 	hash := statefun.KeyHash(to.ID)
 	writeValue(b, b.Append(fn, in, hash, to.ID), in, m)
 	if callerID != "" {
-		from, ok := w.links.byType[caller]
+		from, ok := w.directory.number(caller)
 		if !ok {
 			return fmt.Errorf("engine: call from %v: %w: a door that calls names its callers with CallerType", caller, connector.ErrUnknownFunction)
 		}
@@ -80,13 +81,18 @@ func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in env
 	if err := w.fits(m.Value); err != nil {
 		return 0, 0, err
 	}
-	fn, ok := w.links.byType[to.Type]
-	if !ok || w.functions[fn].external {
+	fn, ok := w.directory.number(to.Type)
+	if !ok || w.directory.at(fn).external {
 		return 0, 0, fmt.Errorf("%w: %s", connector.ErrUnknownFunction, clip(to.Type.String()))
 	}
-	f := w.functions[fn]
+	f := w.directory.at(fn)
 	in, ok = f.byTypename[m.Typename]
 	switch {
+	case f.endpoint != nil:
+		if err := f.refuses(to.ID, m.Typename); err != nil {
+			return 0, 0, fmt.Errorf("%w: %w", connector.ErrMalformed, err)
+		}
+		return fn, envelope.Untyped, w.crowded(fn)
 	case ok:
 		if err := f.inputs[in].check(m.Value); err != nil {
 			return 0, 0, fmt.Errorf("%w: %w", connector.ErrMalformed, err)
@@ -276,8 +282,14 @@ func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M,
 	if e.closing.Load() {
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, ErrClosing)
 	}
+	if l.text && !utf8.ValidString(id) {
+		return fmt.Errorf("engine: submit: %w", e.directory.at(l.fn).refuses(id, in.typename))
+	}
 	if err := e.credit(ctx); err != nil {
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
+	}
+	if err := e.crowded(l.fn); err != nil {
+		return fmt.Errorf("engine: submit: %w", err)
 	}
 	if err := e.waits(Address{Type: in.fn.typ, ID: id}); err != nil {
 		return fmt.Errorf("engine: submit: %w", err)
@@ -292,7 +304,8 @@ func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M,
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
 	}
 	if callerID != "" {
-		out.SetCaller(b.AppendCaller(e.links.byType[callerType], []byte(callerID)))
+		from, _ := e.directory.number(callerType)
+		out.SetCaller(b.AppendCaller(from, []byte(callerID)))
 	}
 	if err := e.enter(ctx, hash, b); err != nil {
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
@@ -325,7 +338,7 @@ func (e *Engine) Resume(ctx context.Context, a Address) error { return e.resume(
 func (e *Engine) Skip(ctx context.Context, a Address) error { return e.resume(ctx, a, true) }
 
 func (e *Engine) resume(ctx context.Context, a Address, skip bool) error {
-	fn, ok := e.links.byType[a.Type]
+	fn, ok := e.directory.number(a.Type)
 	if !ok {
 		return fmt.Errorf("engine: resume %v: %w", a, ErrNoFunction)
 	}

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
@@ -85,14 +86,16 @@ func Connect[T any](b *Binder, in Ingress[T], src connector.Source) {
 }
 
 // Deliver has a sink deliver the records of an egress. An egress has one.
-func Deliver[T any](b *Binder, out Egress[T], sink connector.Sink) {
-	if _, twice := b.egresses[out.id]; twice {
-		b.errorf("egress %s: a second sink", out.id)
+func Deliver[T any](b *Binder, out Egress[T], sink connector.Sink) { b.deliver(out.id, sink) }
+
+func (b *Binder) deliver(id string, sink connector.Sink) {
+	if _, twice := b.egresses[id]; twice {
+		b.errorf("egress %s: a second sink", id)
 	}
 	if sink == nil {
-		b.errorf("egress %s: the sink is nil", out.id)
+		b.errorf("egress %s: the sink is nil", id)
 	}
-	b.egresses[out.id] = &egress{out.id, sink}
+	b.egresses[id] = &egress{id, sink}
 }
 
 func (b *Binder) ingress(id string) *ingress {
@@ -168,6 +171,8 @@ func Forward[M any](d *Downstream, to Ref[M], m M) error {
 		return fmt.Errorf("forward: %w", d.links.missing(&in.inputDeclaration))
 	case to.id == "" || len(to.id) > statefun.IDBytesMax:
 		return fmt.Errorf("forward to %s: %w", in.fn.typ, statefun.ValidateID(to.id))
+	case l.text && !utf8.ValidString(to.id):
+		return fmt.Errorf("forward: %w", d.links.directory.at(l.fn).refuses(to.id, in.typename))
 	}
 	b, e := d.to.Post(l.fn, l.input, statefun.KeyHash(to.id), to.id)
 	if in.fixed && l.memory {

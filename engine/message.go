@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -176,16 +177,27 @@ type link struct {
 	fn     envelope.Function
 	input  envelope.Input
 	bound  bool
+	text   bool // Ids must be UTF-8: the receiver runs elsewhere.
 	memory bool // The receiver's Go type is the same and fixed.
 }
 
 // links are an engine's links, by the number of the input.
 type links struct {
-	byInput []link
-	byType  map[FunctionType]envelope.Function
+	byInput   []link
+	directory *directory
 	// egresses are those that have a sink.
 	egresses map[string]envelope.Function
 	limits   shard.Limits
+}
+
+// egressNames are the egresses by the two parts of their names.
+func (l *links) egressNames() map[shard.EgressName]envelope.Function {
+	names := make(map[shard.EgressName]envelope.Function, len(l.egresses))
+	for id, number := range l.egresses {
+		slash := strings.LastIndexByte(id, '/')
+		names[shard.EgressName{Namespace: id[:slash], Name: id[slash+1:]}] = number
+	}
+	return names
 }
 
 // of returns where the messages of an input go, or nil.
@@ -198,30 +210,25 @@ func (l *links) of(in *inputDeclaration) *link {
 
 // missing says why an input has no link.
 func (l *links) missing(in *inputDeclaration) error {
-	if _, known := l.byType[in.fn.typ]; known {
+	if _, known := l.directory.number(in.fn.typ); known {
 		return fmt.Errorf("%s to %s: %w", in.typename, in.fn.typ, ErrNoInput)
 	}
 	return fmt.Errorf("%s: %w", in.fn.typ, ErrNoFunction)
 }
 
-func newLinks(functions []*function, limits shard.Limits) *links {
+func newLinks(d *directory, limits shard.Limits) *links {
 	declared.mu.Lock()
 	defer declared.mu.Unlock()
 	l := &links{
-		byInput: make([]link, len(declared.inputs)),
-		byType:  make(map[FunctionType]envelope.Function, len(functions)),
-		limits:  limits,
-	}
-	for number, f := range functions {
-		l.byType[f.typ] = envelope.Function(number)
+		byInput: make([]link, len(declared.inputs)), directory: d, limits: limits,
 	}
 	for i, in := range declared.inputs {
-		number, ok := l.byType[in.fn.typ]
+		number, ok := d.number(in.fn.typ)
 		if !ok {
 			continue
 		}
-		f := functions[number]
-		l.byInput[i] = link{fn: number, input: envelope.Untyped, bound: f.any != nil || f.external}
+		f := d.at(number)
+		l.byInput[i] = link{fn: number, input: envelope.Untyped, bound: f.any != nil || f.external || f.endpoint != nil, text: f.endpoint != nil}
 		if target, ok := f.byTypename[in.typename]; ok {
 			receiver := f.inputs[target]
 			l.byInput[i].input, l.byInput[i].bound = target, true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // Module is a bundle of functions, ingresses, routers and egresses. An application is made of one or more
@@ -27,6 +28,7 @@ type Binder struct {
 	egresses  map[string]*egress
 	sources   []source
 	doors     []connector.Door
+	endpoints []endpoint
 	errs      []error
 }
 
@@ -58,6 +60,16 @@ func (b *Binder) Door(d connector.Door) {
 		return
 	}
 	b.doors = append(b.doors, d)
+}
+
+// Sink has a sink deliver the records of an egress, "<namespace>/<name>", whatever their type. An egress has
+// one sink. Functions that run elsewhere name egresses so; see [Deliver] for those of this process.
+func (b *Binder) Sink(egress string, sink connector.Sink) {
+	if err := statefun.ValidateTypename(egress); err != nil {
+		b.errorf("egress: %w", err)
+		return
+	}
+	b.deliver(egress, sink)
 }
 
 // FunctionOption sets how a function is run.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/puzpuzpuz/xsync/v3"
 
@@ -18,13 +19,17 @@ type reports struct {
 	failures  chan shard.Failure
 	dropped   atomic.Int64
 	suspended *xsync.MapOf[Address, struct{}] // Addresses that are suspended now.
+	told      map[FunctionType]time.Time      // Owned by writeReports.
 }
 
 // reportsMax is how many failures may wait for the log. What comes on top is counted, not written.
 const reportsMax = 256
 
 func newReports() *reports {
-	return &reports{failures: make(chan shard.Failure, reportsMax), suspended: xsync.NewMapOf[Address, struct{}]()}
+	return &reports{
+		failures: make(chan shard.Failure, reportsMax), suspended: xsync.NewMapOf[Address, struct{}](),
+		told: map[FunctionType]time.Time{},
+	}
 }
 
 // add takes note of a failure. It is called by the shards' goroutines and does not wait.
@@ -59,6 +64,9 @@ func (w *wiring) writeReports(ctx context.Context) {
 }
 
 func (w *wiring) report(f shard.Failure) {
+	if f.Remote && !f.Suspended && !f.Exhausted && !w.reports.tell(f.Address.Type) {
+		return
+	}
 	attrs := []any{"address", clip(f.Address.String()), "attempt", f.Attempt, "error", f.Err}
 	var p *shard.PanicError
 	if errors.As(f.Err, &p) {
@@ -67,9 +75,29 @@ func (w *wiring) report(f shard.Failure) {
 	if n := w.reports.dropped.Swap(0); n > 0 {
 		attrs = append(attrs, "unreported", n)
 	}
-	if f.Suspended {
-		w.config.Logger.Error("address suspended: its messages wait until it is resumed", attrs...)
-		return
+	log := w.config.Logger
+	switch {
+	case f.Suspended:
+		log.Error("address suspended: its messages wait until it is resumed", attrs...)
+	case f.DeadLetter:
+		log.Error("delivery given up: its messages are dead letters", attrs...)
+	case f.Exhausted:
+		log.Warn("the time for a delivery is over, and another begins", attrs...)
+	default:
+		log.Warn("invocation failed and will be tried again", attrs...)
 	}
-	w.config.Logger.Warn("invocation failed and will be tried again", attrs...)
+}
+
+// tellEvery is how often the log hears of a function type elsewhere that fails: when its endpoint is down, all
+// of its addresses do.
+const tellEvery = time.Second
+
+// tell reports whether the log should hear of a failed request. What it does not hear of is counted.
+func (r *reports) tell(t FunctionType) bool {
+	if time.Since(r.told[t]) < tellEvery {
+		r.dropped.Add(1)
+		return false
+	}
+	r.told[t] = time.Now()
+	return true
 }

@@ -18,6 +18,8 @@ type Schema struct {
 	values []shard.Value
 	bytes  uintptr
 	errs   []error
+
+	counters []*counted
 }
 
 // FunctionType returns the function type that is being made.

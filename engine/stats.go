@@ -20,6 +20,43 @@ type Stats struct {
 	BytesCommitted  int64
 	CommitFailures  int64 // Attempts that failed and were tried again.
 	Egress          []EgressStats
+
+	// Functions are the function types that are known by now.
+	Functions []FunctionStats
+}
+
+// FunctionStats are the counters of one function type, over all shards.
+type FunctionStats struct {
+	Type FunctionType
+	// Remote says that the function runs elsewhere: then the fields below Counters count as well.
+	Remote bool
+
+	In        int64 // Messages that took effect.
+	OutLocal  int64 // Messages sent to addresses of the same shard, delayed ones included,
+	OutRemote int64 // to those of others, and to callers outside,
+	OutEgress int64 // and records emitted.
+	Failures  int64 // Invocations, or attempts at a request, that left no trace.
+	Suspended int64 // Addresses that wait to be resumed, now.
+	Backlog   int64 // Messages that wait at their addresses, now.
+
+	// Counters are those that the function has declared with Schema.Counter.
+	Counters []CounterStats
+
+	InFlight     int64 // Requests in progress, now.
+	BacklogBytes int64 // What the messages of Backlog hold.
+	DeadLetters  int64 // Messages emitted to the egress of Policy.DeadLetter.
+}
+
+// CounterStats is a counter of a function.
+type CounterStats struct {
+	Name  string
+	Value int64
+}
+
+// Observer is told of each attempt to invoke a function elsewhere: how long it took, and how it ended, nil or
+// an *[remote.Error]. It is called by the goroutines of invokers and must not wait.
+type Observer interface {
+	Invoked(t FunctionType, took time.Duration, err error)
 }
 
 // ShardStats are the counters of one shard.
@@ -76,9 +113,47 @@ func (e *Engine) Stats() Stats {
 	for _, p := range e.pumps {
 		s.Events += p.Events()
 	}
+	s.Functions = e.functionStats()
 	for _, d := range e.drains {
 		delivered, lost := d.Counts()
 		s.Egress = append(s.Egress, EgressStats{Egress: d.Egress(), Delivered: delivered, Dropped: lost})
 	}
 	return s
+}
+
+func (w *wiring) functionStats() (list []FunctionStats) {
+	for number, f := range w.directory.all() {
+		if f.external {
+			continue
+		}
+		s := FunctionStats{Type: f.typ, Remote: f.endpoint != nil, Counters: f.counts()}
+		for _, l := range w.loops {
+			c := l.FunctionCounts(number)
+			s.In += int64(c.In)
+			s.OutLocal += int64(c.OutLocal)
+			s.OutRemote += int64(c.OutRemote)
+			s.OutEgress += int64(c.OutEgress)
+			s.Failures += int64(c.Failures)
+			s.DeadLetters += int64(c.DeadLetters)
+			s.Suspended += c.Suspended
+			s.Backlog += c.Backlog
+			s.BacklogBytes += c.BacklogBytes
+			s.InFlight += c.InFlight
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// counts adds up the shards' shares of the function's counters, all of which have the same ones.
+func (f *function) counts() (list []CounterStats) {
+	for shard, counters := range f.counters {
+		for i, c := range counters {
+			if shard == 0 {
+				list = append(list, CounterStats{Name: c.name})
+			}
+			list[i].Value += c.n.Load()
+		}
+	}
+	return list
 }

@@ -25,7 +25,7 @@ var (
 		"engine/backendtest", "engine/connectortest", "engine/remotetest", "engine/enginetest/...",
 	}
 
-	public = join(ports, "engine", "backends/...", "connectors/...", "protocols/...")
+	public = join(ports, "engine/kind", "engine", "backends/...", "connectors/...", "protocols/...")
 )
 
 var rules = []rule{
@@ -44,6 +44,10 @@ var rules = []rule{
 	{
 		from: "engine/remote", may: []string{"engine/statefun"},
 		why: "a port: protocols in other modules see this and nothing behind it",
+	},
+	{
+		from: "engine/kind", may: []string{"engine/statefun", "engine/connector", "engine/remote"},
+		why: "a port: what a module file sets up, without the engine that runs it and without YAML",
 	},
 	{
 		from: "engine/backendtest", may: []string{"engine/statefun", "engine/backend"},
@@ -109,12 +113,12 @@ var rules = []rule{
 		why:   "a store knows the port and its own driver: not the engine, not another store",
 	},
 	{
-		from: "connectors/...", may: []string{"engine/statefun", "engine/connector"},
+		from: "connectors/...", may: []string{"engine/statefun", "engine/connector", "engine/kind"},
 		tests: []string{"engine", "engine/connectortest", "engine/enginetest/..."},
 		why:   "a connector knows the port and its own driver; its tests may run a real engine",
 	},
 	{
-		from: "protocols/...", may: []string{"engine/statefun", "engine/remote"},
+		from: "protocols/...", may: []string{"engine/statefun", "engine/remote", "engine/kind"},
 		tests: []string{"engine", "engine/remotetest", "engine/enginetest/..."},
 		why:   "a protocol knows the port and its own driver; its tests may run a real engine",
 	},

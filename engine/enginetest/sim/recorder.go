@@ -123,8 +123,8 @@ func parse(names []checkpoint.FunctionNames, c backend.Change) (a address, value
 		return a, nil, err
 	}
 	values = map[string]string{}
-	for number, wire := range checkpoint.Values(c.Value) {
-		values[names[fn].Values[number].Name] = string(wire)
+	for v := range checkpoint.Values(c.Value) {
+		values[names[fn].Values[v.Number].Name] = string(v.Bytes)
 	}
 	return a, values, nil
 }

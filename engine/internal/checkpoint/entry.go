@@ -57,9 +57,16 @@ func StateKeyBytes(fn envelope.Function, id int) int {
 	}
 }
 
-// AppendValueNumber appends the number of a state value; its length and its wire encoding follow.
+// AppendValueNumber begins a state value: its number. Its length and its wire encoding follow.
 func AppendValueNumber(dst []byte, number int) []byte {
-	return binary.AppendUvarint(dst, uint64(number))
+	return binary.AppendUvarint(dst, uint64(number)<<1)
+}
+
+// AppendStampedNumber is AppendValueNumber for a value that expires: stamp is the instant, in milliseconds,
+// from which its time counts.
+func AppendStampedNumber(dst []byte, number int, stamp int64) []byte {
+	dst = binary.AppendUvarint(dst, uint64(number)<<1|1)
+	return binary.LittleEndian.AppendUint64(dst, uint64(stamp))
 }
 
 // BeginLength leaves room for the length of what the caller appends next, and EndLength writes it there
@@ -85,44 +92,73 @@ func EndLength(dst []byte, start int) []byte {
 	return dst
 }
 
-// Values yields the state values of an entry: number and wire encoding, which aliases value.
-func Values(value []byte) iter.Seq2[int, []byte] {
-	return func(yield func(int, []byte) bool) {
-		for len(value) > 0 {
-			number, encoding, n, err := parseValue(value)
-			if err != nil || !yield(number, encoding) {
+// Value is one state value of an entry.
+type Value struct {
+	Number  int
+	Stamped bool   // It expires, counted from Stamp.
+	Stamp   int64  // An instant, in milliseconds.
+	Bytes   []byte // The wire encoding. It aliases the entry.
+	StampAt int    // Where in the entry the stamp lies, in 8 bytes, if there is one.
+}
+
+// SetStamp overwrites the stamp of a value of entry.
+func (v *Value) SetStamp(entry []byte, stamp int64) {
+	binary.LittleEndian.PutUint64(entry[v.StampAt:], uint64(stamp))
+}
+
+// Values yields the state values of an entry that Validate accepts.
+func Values(entry []byte) iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		for at := 0; at < len(entry); {
+			v, n, err := parseValue(entry, at)
+			if err != nil || !yield(v) {
 				return
 			}
-			value = value[n:]
+			at = n
 		}
 	}
 }
 
-// Validate reports whether value is the value of a state entry.
-func Validate(value []byte) error {
-	for at := 0; at < len(value); {
-		_, _, n, err := parseValue(value[at:])
+// Validate reports whether entry is the value of a state entry.
+func Validate(entry []byte) error {
+	for at := 0; at < len(entry); {
+		_, n, err := parseValue(entry, at)
 		if err != nil {
 			return fmt.Errorf("%w: at offset %d: %w", ErrEntry, at, err)
 		}
-		at += n
+		at = n
 	}
 	return nil
 }
 
-func parseValue(b []byte) (number int, encoding []byte, n int, err error) {
-	v, n := binary.Uvarint(b)
-	if n <= 0 || v >= ValuesMax {
-		return 0, nil, 0, errors.New("bad number of a state value")
+// parseValue reads the value at an offset and returns where the next one begins.
+func parseValue(entry []byte, at int) (v Value, next int, err error) {
+	head, n := binary.Uvarint(entry[at:])
+	if n <= 0 || head>>1 >= NumbersMax {
+		return Value{}, 0, errors.New("bad number of a state value")
 	}
-	length, size := binary.Uvarint(b[n:])
-	if size <= 0 || length > uint64(len(b)-n-size) {
-		return 0, nil, 0, errors.New("truncated state value")
+	at += n
+	v.Number, v.Stamped = int(head>>1), head&1 != 0
+	if v.Stamped {
+		if len(entry)-at < 8 {
+			return Value{}, 0, errors.New("truncated stamp of a state value")
+		}
+		v.Stamp, v.StampAt = int64(binary.LittleEndian.Uint64(entry[at:])), at
+		at += 8
 	}
-	n += size
-	end := n + int(length)
-	return int(v), b[n:end:end], end, nil
+	length, n := binary.Uvarint(entry[at:])
+	if n <= 0 || length > uint64(len(entry)-at-n) {
+		return Value{}, 0, errors.New("truncated state value")
+	}
+	at += n
+	next = at + int(length)
+	v.Bytes = entry[at:next:next]
+	return v, next, nil
 }
 
-// ValuesMax is how many state values a function type can have: they are marked as present in 32 bits.
-const ValuesMax = 32
+// NumbersMax bounds the numbers of state values, and with them how many values a function type can have.
+// One that lives in this process has at most ValuesMax: they are marked as present in 32 bits.
+const (
+	NumbersMax = 1024
+	ValuesMax  = 32
+)

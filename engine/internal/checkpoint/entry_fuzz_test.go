@@ -39,7 +39,7 @@ func FuzzEntryValues(f *testing.F) {
 		again := encodeValues(values)
 		read := 0
 		for _, v := range values {
-			if v.number < 0 || v.number >= ValuesMax {
+			if v.number < 0 || v.number >= NumbersMax {
 				t.Fatalf("number %d", v.number)
 			}
 			read += 2 + len(v.encoding) // At least.

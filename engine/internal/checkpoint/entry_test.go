@@ -23,21 +23,28 @@ import (
 type value struct {
 	number   int
 	encoding string
+	stamped  bool
+	stamp    int64
 }
 
 // encodeValues is how a shard writes an entry's value.
 func encodeValues(values []value) (b []byte) {
 	for _, v := range values {
 		var start int
-		b, start = BeginLength(AppendValueNumber(b, v.number))
+		if v.stamped {
+			b = AppendStampedNumber(b, v.number, v.stamp)
+		} else {
+			b = AppendValueNumber(b, v.number)
+		}
+		b, start = BeginLength(b)
 		b = EndLength(append(b, v.encoding...), start)
 	}
 	return b
 }
 
 func decodeValues(b []byte) (values []value) {
-	for number, encoding := range Values(b) {
-		values = append(values, value{number, string(encoding)})
+	for v := range Values(b) {
+		values = append(values, value{v.Number, string(v.Bytes), v.Stamped, v.Stamp})
 	}
 	return values
 }
@@ -52,7 +59,11 @@ func TestEntriesDocumented(t *testing.T) {
 		t.Errorf("the key is of %d, %q, %v", fn, id, err)
 	}
 
-	values := []value{{0, "\x09\x02\x00\x00\x00\x00\x00\x00\x00"}, {2, ""}, {5, strings.Repeat("x", 200)}}
+	values := []value{
+		{number: 0, encoding: "\x09\x02\x00\x00\x00\x00\x00\x00\x00"},
+		{number: 2, stamped: true, stamp: 1_000},
+		{number: 5, encoding: strings.Repeat("x", 200)},
+	}
 	entry := documented(t, "value")
 	entry = append(entry, strings.Repeat("x", 200)...) // The page leaves them out.
 	if got := encodeValues(values); !bytes.Equal(got, entry) {
@@ -136,14 +147,16 @@ func TestValidate(t *testing.T) {
 		wantErr     string
 	}{
 		{name: "nothing", value: ""},
-		{name: "an empty value", value: "\x00\x00", want: []value{{0, ""}}},
-		{name: "two values", value: "\x00\x01a\x1f\x02bc", want: []value{{0, "a"}, {31, "bc"}}},
-		{name: "a length that is longer than it needs to be", value: "\x03\x81\x00a", want: []value{{3, "a"}}},
-		{name: "one value too many", value: "\x00\x01a\x20\x00", want: []value{{0, "a"}}, wantErr: "offset 3: bad number"},
+		{name: "an empty value", value: "\x00\x00", want: []value{{}}},
+		{name: "two values", value: "\x00\x01a\x3e\x02bc", want: []value{{encoding: "a"}, {number: 31, encoding: "bc"}}},
+		{name: "a stamp", value: "\x07\x00\x01\x00\x00\x00\x00\x00\x00\x01a", want: []value{{3, "a", true, 256}}},
+		{name: "a length that is longer than it needs to be", value: "\x06\x81\x00a", want: []value{{number: 3, encoding: "a"}}},
+		{name: "one value too many", value: "\x00\x01a\x80\x10\x00", want: []value{{encoding: "a"}}, wantErr: "offset 3: bad number"},
 		{name: "half a number", value: "\x80", wantErr: "offset 0: bad number"},
+		{name: "half a stamp", value: "\x01\x00\x00\x00\x00\x00\x00\x00", wantErr: "offset 0: truncated stamp"},
 		{name: "no length", value: "\x00", wantErr: "offset 0: truncated"},
 		{name: "half a length", value: "\x00\x80", wantErr: "offset 0: truncated"},
-		{name: "short", value: "\x00\x01a\x01\x03bc", want: []value{{0, "a"}}, wantErr: "offset 3: truncated"},
+		{name: "short", value: "\x00\x01a\x02\x03bc", want: []value{{encoding: "a"}}, wantErr: "offset 3: truncated"},
 		{name: "the greatest length", value: "\x00" + strings.Repeat("\xff", 9) + "\x01a", wantErr: "offset 0: truncated"},
 		{name: "a length beyond 64 bits", value: "\x00" + strings.Repeat("\xff", 10) + "\x01a", wantErr: "offset 0: truncated"},
 	}
@@ -168,7 +181,11 @@ func TestEntryRoundTrip(t *testing.T) {
 		rapid.Map(rapid.SampledFrom([]int{126, 127, 128, 129, 16383, 16384, 70_000}), func(n int) string { return strings.Repeat("v", n) }),
 	)
 	values := rapid.Custom(func(t *rapid.T) value {
-		return value{rapid.IntRange(0, ValuesMax-1).Draw(t, "number"), encodings.Draw(t, "encoding")}
+		v := value{number: rapid.IntRange(0, NumbersMax-1).Draw(t, "number"), encoding: encodings.Draw(t, "encoding")}
+		if v.stamped = rapid.Bool().Draw(t, "stamped"); v.stamped {
+			v.stamp = rapid.Int64().Draw(t, "stamp")
+		}
+		return v
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		head := rapid.SliceOfN(rapid.Byte(), 0, 10).Draw(t, "what is in front")
@@ -198,10 +215,23 @@ func TestEntryRoundTrip(t *testing.T) {
 		if int(length) != len(written) {
 			t.Fatalf("the value of %d bytes says that it has %d", len(written), length)
 		}
-		for _, encoding := range Values(written) {
-			if cap(encoding) != len(encoding) {
+		entry := slices.Clone(written)
+		for v := range Values(entry) {
+			if cap(v.Bytes) != len(v.Bytes) {
 				t.Fatal("appending to a value would run over the next")
 			}
+			if v.Stamped {
+				v.SetStamp(entry, v.Stamp+1)
+			}
+		}
+		later := decodeValues(entry)
+		for i := range later {
+			if later[i].stamped {
+				later[i].stamp--
+			}
+		}
+		if !slices.Equal(later, list) {
+			t.Fatalf("with stamps moved on: %+v; want %+v", later, list)
 		}
 		if back := decodeValues(written); !slices.Equal(back, list) || Validate(written) != nil {
 			t.Fatalf("values %+v, %v; want %+v", back, Validate(written), list)

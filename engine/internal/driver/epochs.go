@@ -22,6 +22,7 @@ type Epochs struct {
 	announce    *Announcement
 	backend     backend.Backend // nil: volatile.
 	template    backend.Checkpoint
+	names       func() []byte
 	outflow     *Outflow
 	gate        *mailbox.Gate
 	stuck       func(statefun.Epoch, error)
@@ -45,8 +46,11 @@ type EpochsConfig struct {
 	Announce        *Announcement
 	Backend         backend.Backend
 	Template        backend.Checkpoint // What is the same in every checkpoint.
-	Outflow         *Outflow
-	Gate            *mailbox.Gate
+	// Names returns the names in the checkpoints: there may be more in later ones. It is called when an
+	// epoch is complete, so that they are all there.
+	Names   func() []byte
+	Outflow *Outflow
+	Gate    *mailbox.Gate
 	// Stuck is told when a commit first fails, and with a nil error when it has succeeded after all.
 	Stuck func(statefun.Epoch, error)
 }
@@ -59,7 +63,7 @@ func NewEpochs(c EpochsConfig) *Epochs {
 		parts:     make(chan shard.Part, c.Shards),
 		positions: make(chan Position, c.Sources),
 		asked:     make(chan chan error),
-		gate:      c.Gate, stuck: c.Stuck,
+		gate:      c.Gate, stuck: c.Stuck, names: c.Names,
 	}
 	e.coordinator.StartAt(c.Announce.Epoch())
 	return e
@@ -185,6 +189,7 @@ func (e *Epochs) store(ctx context.Context, epoch checkpoint.Epoch) error {
 		return nil
 	}
 	cp := e.template
+	cp.Names = e.names()
 	cp.Epoch, cp.CreatedAt, cp.Sources = epoch.Checkpoint.Epoch, epoch.Checkpoint.CreatedAt, epoch.Checkpoint.Sources
 	for pause := commitRetryFirst; ; pause = min(2*pause, commitRetryMost) {
 		err := e.backend.Commit(ctx, cp, epoch.Parts)

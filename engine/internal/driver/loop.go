@@ -21,9 +21,10 @@ type Pace struct {
 	Batches int // From shards; and as many from doors.
 	Timers  int
 	Frozen  int // Instances to encode; 512 take about 20 microseconds.
+	Replies int // Of functions that run elsewhere.
 }
 
-var usualPace = Pace{Batches: 8, Timers: 512, Frozen: 512}
+var usualPace = Pace{Batches: 8, Timers: 512, Frozen: 512, Replies: 64}
 
 const (
 	// outsideEvery is how many turns full of internal work go by before ingress gets a batch in all the
@@ -41,8 +42,9 @@ type Loop struct {
 	shard  *shard.Shard
 	clock  clock.Clock
 	gate   *mailbox.Gate
-	parker *mailbox.Parker // Anyone may wake.
-	inbox  *mailbox.Inbox  // Anyone may push.
+	parker *mailbox.Parker                // Anyone may wake.
+	inbox  *mailbox.Inbox[envelope.Batch] // Anyone may push.
+	back   *mailbox.Inbox[shard.Call]     // Likewise. There is a slot for each call that can be under way.
 
 	inside   []*mailbox.Ring // From each shard, by its number.
 	outside  []*mailbox.Ring // From each source.
@@ -67,6 +69,8 @@ type Hooks struct {
 	Part    func(shard.Part)
 	Replies func(*envelope.Batch)
 	Failed  func(shard.Failure)
+	// Invoke sends a request; it ends with Complete.
+	Invoke func(*shard.Call)
 	// Egress takes records at once when there are no epochs; else it is nil.
 	Egress func(*envelope.Batch)
 	// Recycle takes back the batches of outsiders.
@@ -78,9 +82,10 @@ type LoopConfig struct {
 	Shard    *shard.Shard
 	Clock    clock.Clock
 	Gate     *mailbox.Gate
-	Inbox    *mailbox.Inbox
+	Inbox    *mailbox.Inbox[envelope.Batch]
 	Announce *Announcement
 	Hooks    Hooks
+	CallsMax int // Requests that can be under way at once.
 }
 
 // NewLoop makes a loop that is not connected yet.
@@ -89,6 +94,7 @@ func NewLoop(c LoopConfig) *Loop {
 		shard: c.Shard, clock: c.Clock, gate: c.Gate, inbox: c.Inbox,
 		announce: c.Announce, hooks: c.Hooks, parker: mailbox.NewParker(), pace: usualPace,
 	}
+	l.back = mailbox.NewInbox[shard.Call](c.CallsMax + 1)
 	c.Announce.OnAnnounce(l.Wake)
 	return l
 }
@@ -120,7 +126,15 @@ func Connect(loops []*Loop, pumps []*Pump, slots int, gate *mailbox.Gate) {
 func (l *Loop) Wake() { l.parker.Wake() }
 
 // Inbox is where outsiders leave batches; they call Wake afterwards.
-func (l *Loop) Inbox() *mailbox.Inbox { return l.inbox }
+func (l *Loop) Inbox() *mailbox.Inbox[envelope.Batch] { return l.inbox }
+
+// Complete hands a call back that Hooks.Invoke was given. Anyone may call it, once for each.
+func (l *Loop) Complete(c *shard.Call) {
+	if !l.back.TryPush(c) {
+		invariant.Failf("shard %d: more calls come back than were sent", l.shard.ID())
+	}
+	l.Wake()
+}
 
 // SetPace has a simulation take small steps, so that what one turn usually does takes many, and others
 // come in between. It is called before the first turn.
@@ -170,7 +184,7 @@ func (l *Loop) untilTimer() time.Duration {
 
 // ready reports whether there is something to do.
 func (l *Loop) ready() bool {
-	if !l.inbox.Empty() || l.announce.Epoch() > l.shard.Epoch() || l.shard.Closing() || l.stop.Load() {
+	if !l.inbox.Empty() || !l.back.Empty() || l.announce.Epoch() > l.shard.Epoch() || l.shard.Closing() || l.stop.Load() {
 		return true
 	}
 	for _, r := range l.inside {
@@ -196,6 +210,7 @@ func (l *Loop) Turn(now clock.Instant) (busy bool) {
 	if l.shard.Advance(now, l.pace.Timers) {
 		busy = true
 	}
+	busy = l.takeBack(now) || busy
 	inside := l.takeInside(now)
 	if !inside || l.turns%outsideEvery == 0 {
 		busy = l.takeOutside(now) || busy
@@ -221,6 +236,19 @@ func (l *Loop) encode() {
 
 func (l *Loop) stopped(since time.Time) {
 	l.maxStop = max(l.maxStop, time.Since(since))
+}
+
+// takeBack takes replies: what they set free comes before what is new.
+func (l *Loop) takeBack(now clock.Instant) (any bool) {
+	for range l.pace.Replies {
+		c := l.back.Pop()
+		if c == nil {
+			return any
+		}
+		any = true
+		l.shard.Complete(now, c)
+	}
+	return any
 }
 
 // takeInside runs batches from shards, one from each ring in turn, its own like the others: a shard that is
@@ -316,6 +344,10 @@ func (l *Loop) flush() (any bool) {
 		if to != l.shard.ID() {
 			l.peers[to].Wake()
 		}
+	}
+	for _, c := range l.shard.Calls() {
+		any = true
+		l.hooks.Invoke(c)
 	}
 	for _, b := range l.shard.DrainReplies() {
 		any = true

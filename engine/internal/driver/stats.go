@@ -26,8 +26,10 @@ type Stats struct {
 	_     [64]byte
 	shown [15]atomic.Int64
 	held  atomic.Int64
-	last  int64 // What held was last set to. Owned by the loop.
-	_     [64]byte
+
+	functions atomic.Pointer[[]*functionStats] // By number; longer when the shard learns of another.
+	last      int64                            // What held was last set to. Owned by the loop.
+	_         [64]byte
 }
 
 // hold shows what waits in the shard: it counts as queued, but nothing moves because of it.
@@ -43,6 +45,7 @@ func (s *Stats) hold(bytes int64) {
 func (l *Loop) Held() int64 { return l.stats.held.Load() }
 
 func (l *Loop) publish() {
+	l.publishFunctions()
 	c := &l.shard.Counts
 	for i, v := range [len(l.stats.shown)]int64{
 		int64(c.Batches), int64(c.Invocations), int64(c.Failures), int64(c.Encoded), int64(c.Fired),

@@ -61,6 +61,7 @@ type form uint8
 
 const (
 	formWire   form = iota // The wire encoding of the input's type.
+	formAbsent             // A typename without a value, which is something else than an empty one.
 	formMemory             // The memory image of the input's Go type, which holds no pointers.
 	formResume             // No message: the address, which is suspended, is to go on,
 	formSkip               // and to give up the message that it is suspended for.
@@ -68,6 +69,12 @@ const (
 
 // IsMemory reports whether the payload is a memory image rather than a wire encoding.
 func (e *Envelope) IsMemory() bool { return e.form == formMemory }
+
+// IsAbsent reports whether the message is a typename without a value.
+func (e *Envelope) IsAbsent() bool { return e.form == formAbsent }
+
+// SetAbsent marks the payload, which has been set with an empty value, as one without any.
+func (e *Envelope) SetAbsent() { e.form = formAbsent }
 
 // IsControl reports whether the envelope is no message but resumes a suspended address.
 func (e *Envelope) IsControl() bool { return e.form >= formResume }

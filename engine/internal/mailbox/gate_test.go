@@ -141,7 +141,7 @@ func TestGateWaitCancelled(t *testing.T) {
 // The inbox takes what it has slots for, and one more as soon as one was taken.
 func TestInboxSlots(t *testing.T) {
 	for _, slots := range []int{1, 2, 64, 100} {
-		inbox := NewInbox(slots)
+		inbox := NewInbox[envelope.Batch](slots)
 		if b := inbox.Pop(); b != nil || !inbox.Empty() {
 			t.Fatalf("%d slots: a new inbox has %v", slots, b)
 		}

@@ -180,7 +180,7 @@ func TestInboxHammer(t *testing.T) {
 	for _, slots := range []int{1, 2, 64} {
 		t.Run(fmt.Sprintf("slots=%d", slots), func(t *testing.T) {
 			const producers, batches = 4, 20_000
-			inbox := NewInbox(slots)
+			inbox := NewInbox[envelope.Batch](slots)
 			var refused atomic.Int64
 			var all sync.WaitGroup
 			for i := range producers {

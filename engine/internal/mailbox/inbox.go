@@ -7,14 +7,13 @@ import (
 	"sync/atomic"
 
 	"github.com/puzpuzpuz/xsync/v3"
-
-	"github.com/millrace-io/millrace/engine/internal/envelope"
 )
 
-// Inbox is where everybody who has no ring of their own leaves batches for a shard: doors, completions,
-// callers of the API. Any number of goroutines may push; one shard pops.
-type Inbox struct {
-	queue *xsync.MPMCQueueOf[*envelope.Batch]
+// Inbox is where everybody who has no ring of their own leaves something for a shard: doors and callers of
+// the API their batches, invokers what they have brought back. Any number of goroutines may push; one shard
+// pops.
+type Inbox[T any] struct {
+	queue *xsync.MPMCQueueOf[*T]
 	slots int64
 
 	_ pad
@@ -24,37 +23,37 @@ type Inbox struct {
 	_       pad
 }
 
-// NewInbox returns an empty inbox for the given number of batches.
-func NewInbox(slots int) *Inbox {
-	return &Inbox{queue: xsync.NewMPMCQueueOf[*envelope.Batch](slots), slots: int64(slots)}
+// NewInbox returns an empty inbox for the given number of items.
+func NewInbox[T any](slots int) *Inbox[T] {
+	return &Inbox[T]{queue: xsync.NewMPMCQueueOf[*T](slots), slots: int64(slots)}
 }
 
-// TryPush leaves a batch, or reports false when the inbox is full.
-func (i *Inbox) TryPush(b *envelope.Batch) bool {
+// TryPush leaves an item, or reports false when the inbox is full.
+func (i *Inbox[T]) TryPush(item *T) bool {
 	if i.waiting.Add(1) > i.slots {
 		i.waiting.Add(-1)
 		return false
 	}
 	// TryEnqueue gives up when it loses a race; there is room, so another try will find it.
-	for !i.queue.TryEnqueue(b) {
+	for !i.queue.TryEnqueue(item) {
 		runtime.Gosched()
 	}
 	return true
 }
 
-// Pop takes a batch, or returns nil. Only the shard calls it. It may return nil while a push is in
+// Pop takes an item, or returns nil. Only the shard calls it. It may return nil while a push is in
 // progress; Empty then reports false.
-func (i *Inbox) Pop() *envelope.Batch {
+func (i *Inbox[T]) Pop() *T {
 	if i.waiting.Load() == 0 {
 		return nil
 	}
-	b, ok := i.queue.TryDequeue()
+	item, ok := i.queue.TryDequeue()
 	if !ok {
 		return nil
 	}
 	i.waiting.Add(-1)
-	return b
+	return item
 }
 
 // Empty reports whether nothing has been left.
-func (i *Inbox) Empty() bool { return i.waiting.Load() == 0 }
+func (i *Inbox[T]) Empty() bool { return i.waiting.Load() == 0 }

@@ -49,7 +49,7 @@ func BenchmarkInboxPush(b *testing.B) {
 	for _, producers := range []int{1, 2, 4} {
 		b.Run(fmt.Sprintf("producers=%d", producers), func(b *testing.B) {
 			b.ReportAllocs()
-			inbox := NewInbox(1024)
+			inbox := NewInbox[envelope.Batch](1024)
 			batch := envelope.New(1)
 			var all sync.WaitGroup
 			for i := range producers {

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/table"
 	"github.com/millrace-io/millrace/engine/internal/timerwheel"
 )
 
@@ -16,8 +17,15 @@ import (
 const (
 	timerDelayed = uint64(iota) << 60 // A delayed message: its record in the store.
 	timerRetry                        // An address whose message failed: function<<32 | slot.
+	timerExpiry                       // An instance with state that expires: function<<32 | slot.
 	timerKind    = uint64(15) << 60
 )
+
+// timerPlace is the instance that a timer is for.
+func timerPlace(payload uint64) place {
+	payload &^= timerKind
+	return place{envelope.Function(payload >> 32), table.Slot(uint32(payload))}
+}
 
 // timerMoves is how many timers the wheel sorts at a time: some ten microseconds.
 const timerMoves = 1024
@@ -28,6 +36,7 @@ type staged struct {
 	token   Token
 	message int  // Index in scratch; -1 for a cancellation.
 	undone  bool // Cancelled by the same invocation.
+	name    string
 }
 
 // scratchMax bounds the delayed messages of one invocation, which lie in one batch until it takes effect.
@@ -57,6 +66,7 @@ func (inv *Invocation) PostAfter(delay int64, fn envelope.Function, input envelo
 	}
 	token := s.nextID
 	s.nextID++
+	inv.outLocal++ // It stays here until it is due.
 	due := s.now + clock.Instant(delay)
 	if due < s.now { // Some hundred million years from now.
 		due = math.MaxInt64
@@ -106,6 +116,9 @@ func (s *Shard) applyStaged() {
 			record := s.stored.put(s.heap, inv.scratch, &inv.scratch.Envelopes[t.message])
 			s.stored.at(record).token = t.token
 			s.tokens[t.token] = pending{s.wheel.Add(int64(t.due), timerDelayed|uint64(record)), record}
+			if t.name != "" {
+				s.keepName(t)
+			}
 			s.delayed++
 		}
 	}
@@ -118,6 +131,7 @@ func (s *Shard) applyStaged() {
 func (s *Shard) cancel(token Token) {
 	p := s.tokens[token]
 	delete(s.tokens, token)
+	s.dropName(token)
 	if _, ok := s.wheel.Cancel(p.timer); !ok {
 		invariant.Failf("shard %d: token %d without a timer", s.id, token)
 	}
@@ -129,6 +143,13 @@ func (s *Shard) cancel(token Token) {
 // due order, and those due in the same millisecond in the order in which they were sent.
 func (s *Shard) Advance(now clock.Instant, most int) (more bool) {
 	s.setNow(now)
+	more = s.fire(now, most)
+	s.dispatch()
+	s.releaseEmpties()
+	return more
+}
+
+func (s *Shard) fire(now clock.Instant, most int) (more bool) {
 	for ; most > 0; most-- {
 		if !s.wheel.Advance(int64(now), timerMoves) {
 			return true // Still sorting.
@@ -142,12 +163,16 @@ func (s *Shard) Advance(now clock.Instant, most int) (more bool) {
 			record := uint32(payload)
 			e := s.stored.open(s.heap, record, &s.view)
 			s.forward(&s.view, e)
-			delete(s.tokens, s.stored.at(record).token)
+			token := s.stored.at(record).token
+			delete(s.tokens, token)
+			s.dropName(token)
 			s.stored.drop(s.heap, record)
 			s.delayed--
 			s.Counts.Fired++
 		case timerRetry:
-			s.retry(payload &^ timerKind)
+			s.retry(timerPlace(payload))
+		case timerExpiry:
+			s.dropExpired(timerPlace(payload))
 		}
 	}
 	return true

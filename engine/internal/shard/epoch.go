@@ -182,6 +182,9 @@ func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 	changes = backend.AppendPutHead(changes, group, checkpoint.StateKeyBytes(fn.number, len(id)))
 	changes = checkpoint.AppendStateKey(changes, fn.number, id)
 	changes, start := checkpoint.BeginLength(changes)
+	if fn.Endpoint != nil {
+		changes = append(changes, s.entry(row)...)
+	}
 	for number := range fn.Values {
 		if row.Present&(1<<number) != 0 {
 			changes = s.encodeValue(changes, number, &fn.Values[number], row)
@@ -210,5 +213,8 @@ func (s *Shard) release(fn *Function, slot table.Slot, row *table.Row) {
 		s.encode(fn, row, parity^1) // P13: it lost its state in the epoch that closes, and waited since.
 	}
 	s.encodeAbsence(fn, row, parity)
+	if fn.Endpoint != nil {
+		s.forgetExpiry(row)
+	}
 	fn.table.Release(slot, s.seed.Tag(fn.table.ID(row)))
 }

@@ -13,6 +13,9 @@ import (
 // Function is a function type as one shard runs it.
 type Function struct {
 	Type statefun.FunctionType
+	// Endpoint is where the function runs; nil: here. DeadLetter is the egress of its policy.
+	Endpoint   *Endpoint
+	DeadLetter envelope.Function
 	// External marks a type whose addresses are callers outside: what is sent to them leaves.
 	External bool
 
@@ -29,9 +32,26 @@ type Function struct {
 	StateBytes int
 	Retries    int // How often an invocation is tried again before its address is suspended.
 
-	number envelope.Function
-	table  *table.Table
-	dirty  [2]bitset // Slots that were changed, by the parity of the epoch.
+	// Counts are what has happened to the function since the shard's start.
+	Counts FunctionCounts
+
+	number     envelope.Function
+	table      *table.Table
+	dirty      [2]bitset // Slots that were changed, by the parity of the epoch.
+	specs      *Specs    // Of a function that runs elsewhere.
+	replyBytes int       // What a message makes of a reply, of late.
+}
+
+// FunctionCounts are the counters of a function type on one shard.
+type FunctionCounts struct {
+	In                    uint64 // Messages that took effect.
+	OutLocal, OutRemote   uint64 // Messages sent to this shard, delayed ones too, and to others.
+	OutEgress             uint64
+	Failures, DeadLetters uint64
+	Suspended             int64  // Addresses, now,
+	Backlog, BacklogBytes int64  // what waits at addresses,
+	InFlight              int64  // and requests under way.
+	Changes               uint64 // Grows whenever another one changes.
 }
 
 // Input is one message that a function type accepts.
@@ -45,10 +65,10 @@ type Input struct {
 	Check func(payload []byte) error
 }
 
-// Takes reports whether the function has an input for messages with a typename.
+// Takes reports whether the function accepts messages with a typename. What runs elsewhere takes any.
 func (f *Function) Takes(typename string) bool {
 	_, ok := f.ByTypename[typename]
-	return ok || f.Any != nil || f.External
+	return ok || f.Any != nil || f.External || f.Endpoint != nil
 }
 
 // Value is one state value of a function type and where it lies in the state area.

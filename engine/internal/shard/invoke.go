@@ -34,9 +34,13 @@ type Invocation struct {
 	hopeless   bool           // It failed in a way that another attempt cannot mend.
 	discarded  envelope.Batch // What it sends once it has failed.
 
+	// What it sends, by where it goes.
+	outLocal, outEgress int
+
 	seq     uint64
 	scratch *envelope.Batch // Delayed messages, until the invocation takes effect.
 	staged  []staged
+	names   map[string]int // Those in staged that functions elsewhere have named.
 	edits   []Edit
 	added   []table.Ref // Blocks to free when the invocation fails,
 	removed []table.Ref // and when it takes effect.
@@ -64,11 +68,8 @@ var (
 // invoke runs one message. All its effects happen, or none (I1): state is written in place and its old
 // content kept, everything else is appended to where it can be cut off again.
 func (s *Shard) invoke(fn *Function, slot table.Slot, row *table.Row, b *envelope.Batch, e *envelope.Envelope) error {
-	inv := s.inv
-	inv.seq++
-	inv.fn, inv.slot, inv.Row, inv.State = fn, slot, row, row.State()
+	inv := s.enter(fn, slot, row)
 	inv.batch, inv.env = b, e
-	inv.touched, inv.hopeless, inv.sends, inv.unanswered = false, false, 0, 0
 
 	var err error
 	switch {
@@ -86,15 +87,39 @@ func (s *Shard) invoke(fn *Function, slot table.Slot, row *table.Row, b *envelop
 		inv.hopeless = isPermanent(err)
 		return err
 	}
+	s.Counts.Invocations++
+	fn.Counts.In++
+	s.settle(fn, slot, row)
+	return nil
+}
+
+// enter begins an invocation.
+func (s *Shard) enter(fn *Function, slot table.Slot, row *table.Row) *Invocation {
+	inv := s.inv
+	inv.seq++
+	inv.fn, inv.slot, inv.Row, inv.State = fn, slot, row, row.State()
+	inv.touched, inv.hopeless, inv.sends, inv.unanswered = false, false, 0, 0
+	inv.outLocal, inv.outEgress = 0, 0
+	return inv
+}
+
+// settle lets the running invocation take effect.
+func (s *Shard) settle(fn *Function, slot table.Slot, row *table.Row) {
+	inv := s.inv
 	if len(inv.staged) != 0 || len(inv.removed) != 0 || len(inv.added) != 0 {
 		s.applyStaged()
 	}
-	s.Counts.Invocations++
 	s.Counts.Unanswered += inv.unanswered
+	c := &fn.Counts
+	c.Changes++
+	if inv.sends != 0 {
+		c.OutLocal += uint64(inv.outLocal)
+		c.OutEgress += uint64(inv.outEgress)
+		c.OutRemote += uint64(inv.sends - inv.outLocal - inv.outEgress)
+	}
 	if row.Present == 0 {
 		s.leave(fn, slot, row)
 	}
-	return nil
 }
 
 // Edit is a state value that has been decoded for change in place; Flush encodes it again.
@@ -202,6 +227,7 @@ func (inv *Invocation) reset() {
 	inv.added, inv.removed, inv.staged = inv.added[:0], inv.removed[:0], inv.staged[:0]
 	clear(inv.edits)
 	inv.edits = inv.edits[:0]
+	clear(inv.names)
 	inv.scratch.Reset()
 	inv.err = nil
 }
@@ -242,7 +268,12 @@ func (inv *Invocation) Caller() (fn envelope.Function, id []byte, ok bool) {
 func (inv *Invocation) DropAnswer() { inv.unanswered++ }
 
 // Function returns what the engine knows of a function type, by number.
-func (inv *Invocation) Function(fn envelope.Function) *Function { return inv.shard.fns[fn] }
+func (inv *Invocation) Function(fn envelope.Function) *Function { return inv.shard.function(fn) }
+
+// Lookup returns the number of a function type.
+func (inv *Invocation) Lookup(t statefun.FunctionType) (fn envelope.Function, ok bool) {
+	return inv.shard.lookup(t)
+}
 
 // Bytes returns the encoding in a cell. It aliases the heap and is valid until the cell is written.
 func (inv *Invocation) Bytes(c *Cell) []byte { return inv.shard.heap.Get(c.ref, int(c.len)) }
@@ -254,6 +285,10 @@ func (inv *Invocation) SetBytes(c *Cell, value []byte) {
 		inv.Fail(fmt.Errorf("state value of %d bytes: %w of %d", len(value), ErrLimit, inv.shard.limits.PayloadBytesMax))
 		return
 	}
+	inv.setCell(c, value)
+}
+
+func (inv *Invocation) setCell(c *Cell, value []byte) {
 	if c.ref != 0 {
 		inv.removed = append(inv.removed, c.ref)
 	}

@@ -31,17 +31,22 @@ type outlet struct {
 // payload into it, at once.
 func (inv *Invocation) Post(fn envelope.Function, input envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope) {
 	s := inv.shard
-	return inv.post(s.destination(fn, hash), fn, input, hash, id)
+	to := s.destination(fn, hash)
+	if to == s.id {
+		inv.outLocal++
+	}
+	return inv.post(to, fn, input, hash, id)
 }
 
 // PostEgress appends a record for an egress, whose number stands in the place of a function's.
 func (inv *Invocation) PostEgress(egress envelope.Function) (*envelope.Batch, *envelope.Envelope) {
 	s := inv.shard
+	inv.outEgress++
 	return inv.post(len(s.outlets)-extraOutlets+outletEgress, egress, envelope.Untyped, 0, "")
 }
 
 func (s *Shard) destination(fn envelope.Function, hash uint64) int {
-	if s.fns[fn].External {
+	if s.function(fn).External {
 		return len(s.outlets) - extraOutlets + outletReplies
 	}
 	return int(s.route[statefun.KeyGroupOf(hash, len(s.route))])

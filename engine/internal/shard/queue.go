@@ -5,14 +5,15 @@ package shard
 import (
 	"errors"
 
+	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/invariant"
 	"github.com/millrace-io/millrace/engine/internal/table"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
-// queue holds the messages that wait at one address, because the first of them failed: order is kept
-// (I2), so the others wait behind it.
+// queue holds the messages that wait at one address, because the first of them failed, or because the
+// function runs elsewhere (request.go): order is kept (I2), so the others wait behind it.
 //
 //	invoked ──fails──► retrying ──takes effect, none waits──► invoked
 //	                   │    ▲
@@ -23,6 +24,24 @@ type queue struct {
 	attempts   int    // Of the message at the head.
 	bytes      int64
 	suspended  bool
+
+	// Of a function that runs elsewhere.
+	begun   bool          // A delivery has begun,
+	since   clock.Instant // then.
+	called  int           // How many messages the request has that is under way; 0: none is.
+	attempt uint64        // Names that request.
+	most    int           // Messages in the next one, after a failure; 0: as many as the policy says.
+	rounds  int           // How often in a row state was missing,
+	broken  int           // or the reply of a single message was broken.
+}
+
+func (s *Shard) newQueue() *queue {
+	if n := len(s.spareQueues) - 1; n >= 0 {
+		q := s.spareQueues[n]
+		s.spareQueues = s.spareQueues[:n]
+		return q
+	}
+	return &queue{}
 }
 
 // Back-off between attempts, in milliseconds.
@@ -56,19 +75,18 @@ func (s *Shard) fail(b *envelope.Batch, e *envelope.Envelope, err error) {
 	s.rollback()
 	s.Counts.Failures++
 	p := place{inv.fn.number, inv.slot}
-	q := &queue{}
+	inv.fn.Counts.Failures++
+	q := s.newQueue()
 	s.queues[p] = q
 	inv.Row.Flags |= flagQueued
-	s.enqueue(q, b, e)
+	s.enqueue(inv.fn, q, b, e)
 	s.attemptFailed(inv.fn, inv.Row, p, q, err)
 }
 
 func (s *Shard) attemptFailed(fn *Function, row *table.Row, p place, q *queue, err error) {
 	q.attempts++
-	q.suspended = q.attempts > fn.Retries || s.inv.hopeless
-	if q.suspended {
-		s.Counts.Suspended++
-		s.suspended += q.bytes
+	if q.attempts > fn.Retries || s.inv.hopeless {
+		s.suspend(fn, q)
 	} else {
 		s.retryAfter(p, s.backOff(q.attempts))
 	}
@@ -78,6 +96,14 @@ func (s *Shard) attemptFailed(fn *Function, row *table.Row, p place, q *queue, e
 		Attempt:   q.attempts,
 		Suspended: q.suspended,
 	})
+}
+
+func (s *Shard) suspend(fn *Function, q *queue) {
+	q.suspended = true
+	s.Counts.Suspended++
+	fn.Counts.Suspended++
+	fn.Counts.Changes++
+	s.suspended += q.bytes
 }
 
 // backOff doubles from retryFirst to retryMost, less up to half of it by chance: addresses that failed
@@ -94,7 +120,7 @@ func (s *Shard) retryAfter(p place, delay int64) {
 	s.wheel.Add(int64(s.now)+delay, timerRetry|uint64(p.fn)<<32|uint64(p.slot))
 }
 
-func (s *Shard) enqueue(q *queue, b *envelope.Batch, e *envelope.Envelope) {
+func (s *Shard) enqueue(fn *Function, q *queue, b *envelope.Batch, e *envelope.Envelope) {
 	record := s.stored.put(s.heap, b, e)
 	if q.head == 0 {
 		q.head = record + 1
@@ -105,24 +131,36 @@ func (s *Shard) enqueue(q *queue, b *envelope.Batch, e *envelope.Envelope) {
 	bytes := s.stored.bytes(record)
 	q.bytes += bytes
 	s.waiting += bytes
+	fn.count(1, bytes)
 	if q.suspended {
 		s.suspended += bytes
 	}
 }
 
+// count takes note of messages that begin or cease to wait.
+func (fn *Function) count(messages, bytes int64) {
+	fn.Counts.Backlog += messages
+	fn.Counts.BacklogBytes += bytes
+	fn.Counts.Changes++
+}
+
 // dequeue forgets the message at the head.
-func (s *Shard) dequeue(q *queue) {
+func (s *Shard) dequeue(fn *Function, q *queue) {
 	record := q.head - 1
 	bytes := s.stored.bytes(record)
 	q.attempts, q.head = 0, s.stored.at(record).next
 	q.bytes -= bytes
 	s.waiting -= bytes
+	fn.count(-1, -bytes)
 	s.stored.drop(s.heap, record)
 }
 
 // unqueue lets an address at which nothing waits any more be invoked directly again.
 func (s *Shard) unqueue(p place, row *table.Row) {
+	q := s.queues[p]
 	delete(s.queues, p)
+	*q = queue{}
+	s.spareQueues = append(s.spareQueues, q)
 	row.Flags &^= flagQueued
 	if row.Present == 0 {
 		s.leave(s.fns[p.fn], p.slot, row)
@@ -135,7 +173,7 @@ func (s *Shard) deliverQueued(fn *Function, slot table.Slot, row *table.Row, b *
 	q := s.queues[p]
 	switch {
 	case !e.IsControl():
-		s.enqueue(q, b, e)
+		s.enqueue(fn, q, b, e)
 	case q == nil: // Nothing to resume.
 		if row.Present == 0 {
 			s.leave(fn, slot, row)
@@ -149,11 +187,14 @@ func (s *Shard) deliverQueued(fn *Function, slot table.Slot, row *table.Row, b *
 func (s *Shard) resume(p place, q *queue, row *table.Row, skip bool) {
 	s.Counts.Suspended--
 	s.suspended -= q.bytes
-	q.suspended, q.attempts = false, 0
 	fn := s.fns[p.fn]
+	fn.Counts.Suspended--
+	fn.Counts.Changes++
+	q.suspended, q.attempts = false, 0
+	q.begun, q.rounds, q.broken = false, 0, 0
 	s.failed = append(s.failed, Failure{Address: statefun.Address{Type: fn.Type, ID: string(fn.table.ID(row))}, Resumed: true})
 	if skip {
-		s.dequeue(q)
+		s.dequeue(fn, q)
 		s.Counts.Skipped++
 	}
 	if q.head == 0 {
@@ -164,25 +205,28 @@ func (s *Shard) resume(p place, q *queue, row *table.Row, skip bool) {
 }
 
 // retry runs the messages that wait at an address, until one fails or none is left.
-func (s *Shard) retry(payload uint64) {
-	p := place{envelope.Function(payload >> 32), table.Slot(uint32(payload))}
+func (s *Shard) retry(p place) {
 	q := s.queues[p]
 	if q == nil || q.suspended {
 		invariant.Failf("shard %d: retry of function %d, slot %d, where nothing waits", s.id, p.fn, p.slot)
 	}
 	fn := s.fns[p.fn]
+	if fn.Endpoint != nil {
+		fn.Endpoint.line.push(p)
+		return
+	}
 	row := fn.table.Row(p.slot)
 	for range retryRun {
 		if err := s.invokeQueued(fn, p.slot, row, q); err != nil {
 			s.rollback()
 			s.Counts.Failures++
+			fn.Counts.Failures++
 			s.attemptFailed(fn, row, p, q, err)
 			return
 		}
-		s.dequeue(q)
+		s.dequeue(fn, q)
 		if q.head == 0 {
 			s.unqueue(p, row)
-			s.releaseEmpties()
 			return
 		}
 	}

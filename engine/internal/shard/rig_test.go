@@ -337,8 +337,8 @@ func (r *rig) change(c backend.Change) string {
 		r.t.Fatal(err)
 	}
 	s := "put " + string(id)
-	for number, value := range checkpoint.Values(c.Value) {
-		s += " " + [...]string{"n", "text"}[number] + "=" + string(value)
+	for v := range checkpoint.Values(c.Value) {
+		s += " " + [...]string{"n", "text"}[v.Number] + "=" + string(v.Bytes)
 	}
 	return s
 }

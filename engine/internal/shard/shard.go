@@ -25,8 +25,16 @@ type Config struct {
 	Shards int
 	// Route gives the shard of each key group. Shared by all shards, never written.
 	Route []uint16
-	// Functions are the function types by number, with what this shard needs of each.
+	// Functions are the function types by number, with what this shard needs of each, and Endpoints where
+	// those of them run that do not run here.
 	Functions []*Function
+	Endpoints []*Endpoint
+	// Resolve finds the number of a function type that was not known at the start, whose name is only
+	// borrowed, and Describe what the shard needs of it. nil: there are none.
+	Resolve  func(statefun.FunctionType) (envelope.Function, bool)
+	Describe func(envelope.Function) *Function
+	// Egresses are the numbers of the egresses.
+	Egresses map[EgressName]envelope.Function
 	// Senders is how many send batches to this shard: every shard, itself too, and every source.
 	Senders  int
 	BatchMax int // Envelopes in a batch.
@@ -39,6 +47,9 @@ type Config struct {
 	Stack func() []byte
 }
 
+// EgressName is the name of an egress.
+type EgressName struct{ Namespace, Name string }
+
 // Limits bound what one invocation may do; beyond them it fails and nothing of it takes effect.
 type Limits struct {
 	SendsMax        int // Messages, delayed ones and egress records of one invocation.
@@ -50,6 +61,10 @@ type Shard struct {
 	id       int
 	route    []uint16
 	fns      []*Function
+	byType   map[statefun.FunctionType]envelope.Function // Looked up, never ranged over.
+	resolver func(statefun.FunctionType) (envelope.Function, bool)
+	describe func(envelope.Function) *Function
+	egresses map[EgressName]envelope.Function
 	senders  int
 	batchMax int
 	limits   Limits
@@ -57,13 +72,22 @@ type Shard struct {
 	seed     table.Seed
 	stack    func() []byte
 
-	arena  *table.Arena
-	heap   *table.Heap
-	wheel  *timerwheel.Wheel
-	stored store             // Messages that wait: for their time, or at their address.
-	queues map[place]*queue  // Addresses at which messages wait. Looked up, never ranged over.
-	tokens map[Token]pending // Delayed messages. Looked up, never ranged over.
-	nextID Token
+	arena       *table.Arena
+	heap        *table.Heap
+	wheel       *timerwheel.Wheel
+	stored      store            // Messages that wait: for their time, or at their address.
+	queues      map[place]*queue // Addresses at which messages wait. Looked up, never ranged over.
+	spareQueues []*queue
+	tokens      map[Token]pending   // Delayed messages. Looked up, never ranged over.
+	names       map[Token]tokenName // Those of them that functions elsewhere have named,
+	byName      map[tokenName]Token // both ways.
+	nextID      Token
+
+	endpoints []*Endpoint
+	calls     []*Call  // Requests to be made.
+	attempt   uint64   // Numbers them.
+	changes   []change // Scratch for state values.
+	encoded   []byte
 
 	view    envelope.Batch // Shows a stored message,
 	running envelope.Batch // and the one that is being invoked.
@@ -98,9 +122,6 @@ type place struct {
 	slot table.Slot
 }
 
-// Token names a delayed message that can be cancelled. Tokens are never reused.
-type Token uint64
-
 // Counts are the shard's counters since its start.
 type Counts struct {
 	Batches     uint64
@@ -111,6 +132,7 @@ type Counts struct {
 	Fired       uint64 // Delayed messages that came due.
 	Skipped     uint64 // Messages that an operator has given up.
 	Unanswered  uint64 // Answers that nobody could take.
+	Stale       uint64 // Replies to requests that nothing waited for any more.
 }
 
 // Failure is an invocation that left no trace, or that a suspended address goes on.
@@ -120,39 +142,48 @@ type Failure struct {
 	Attempt   int
 	Suspended bool
 	Resumed   bool
+
+	Remote     bool // A request, of a function that runs elsewhere.
+	Exhausted  bool // Its time for one delivery is over,
+	DeadLetter bool // and its messages have been emitted as dead letters.
 }
 
 // New makes a shard in which nothing has happened yet.
 func New(c Config) *Shard {
 	s := &Shard{
-		id:       c.ID,
-		route:    c.Route,
-		fns:      c.Functions,
-		senders:  c.Senders,
-		batchMax: c.BatchMax,
-		limits:   c.Limits,
-		rand:     c.Rand,
-		stack:    c.Stack,
-		arena:    table.NewArena(c.Memory),
-		wheel:    timerwheel.New(int64(c.Now)),
-		queues:   make(map[place]*queue),
-		tokens:   make(map[Token]pending),
-		nextID:   Token(c.ID)<<48 + 1,
-		now:      c.Now,
-		outlets:  make([]outlet, c.Shards+extraOutlets),
+		id:        c.ID,
+		route:     c.Route,
+		byType:    make(map[statefun.FunctionType]envelope.Function, len(c.Functions)),
+		resolver:  c.Resolve,
+		describe:  c.Describe,
+		egresses:  c.Egresses,
+		senders:   c.Senders,
+		batchMax:  c.BatchMax,
+		limits:    c.Limits,
+		rand:      c.Rand,
+		stack:     c.Stack,
+		arena:     table.NewArena(c.Memory),
+		wheel:     timerwheel.New(int64(c.Now)),
+		queues:    make(map[place]*queue),
+		tokens:    make(map[Token]pending),
+		names:     make(map[Token]tokenName),
+		byName:    make(map[tokenName]Token),
+		endpoints: c.Endpoints,
+		nextID:    Token(c.ID)<<48 + 1,
+		now:       c.Now,
+		outlets:   make([]outlet, c.Shards+extraOutlets),
 	}
 	s.heap = table.NewHeap(s.arena)
 	s.seed = table.Seed{s.rand.Uint64(), s.rand.Uint64()}
 	s.epoch.now = max(c.Epoch, 1)
-	undo := undoBytesMin
-	for number, fn := range s.fns {
-		fn.number = envelope.Function(number)
-		fn.table = table.New(s.arena, s.heap, fn.StateBytes)
-		undo = max(undo, fn.StateBytes)
+	s.undo = make([]byte, undoBytesMin)
+	for _, fn := range c.Functions {
+		s.add(fn)
 	}
-	s.undo = make([]byte, undo)
 	return s
 }
+
+func (s *Shard) newTable(stateBytes int) *table.Table { return table.New(s.arena, s.heap, stateBytes) }
 
 // Bind gives the shard the object in which invocations happen. It is called once, before the first step.
 func (s *Shard) Bind(inv *Invocation) {
@@ -160,6 +191,9 @@ func (s *Shard) Bind(inv *Invocation) {
 	inv.shard = s
 	inv.scratch = envelope.New(1)
 }
+
+// Functions returns the function types that the shard knows, by number.
+func (s *Shard) Functions() []*Function { return s.fns }
 
 // ID returns the shard's number.
 func (s *Shard) ID() int { return s.id }

@@ -24,6 +24,7 @@ func (s *Shard) Step(now clock.Instant, b *envelope.Batch) {
 	for i := 0; i < len(b.Envelopes); {
 		i = s.run(b, i)
 	}
+	s.dispatch()
 	s.releaseEmpties()
 }
 
@@ -72,7 +73,7 @@ type lookup struct {
 func (s *Shard) prefetch(b *envelope.Batch, group []envelope.Envelope, look *[groupMax]lookup) {
 	for j := range group {
 		e, l := &group[j], &look[j%groupMax]
-		l.table = s.fns[e.Function].table
+		l.table = s.function(e.Function).table
 		if lo, hi, ok := e.InlineID(); ok {
 			l.tag = s.seed.TagInline(lo, hi, e.IDLen())
 		} else {
@@ -132,8 +133,12 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, l *lookup) {
 	fn := s.fns[e.Function]
 	slot, row := s.resolve(b, e, l)
-	if row.Flags&flagQueued != 0 || e.IsControl() {
+	switch {
+	case row.Flags&flagQueued != 0 || e.IsControl():
 		s.deliverQueued(fn, slot, row, b, e)
+		return
+	case fn.Endpoint != nil:
+		s.await(fn, slot, row, b, e)
 		return
 	}
 	if err := s.invoke(fn, slot, row, b, e); err != nil {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/puzpuzpuz/xsync/v3"
+
+	"github.com/millrace-io/millrace/engine/internal/checkpoint"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/shard"
+	"github.com/millrace-io/millrace/engine/remote"
+	"github.com/millrace-io/millrace/engine/statefun"
+)
+
+// directory knows the function types of an application, by number and by name. Most are there from the
+// start; those that the endpoint of their namespace serves are added when somebody first sends to them.
+// What has a number keeps it. Reading takes no lock.
+type directory struct {
+	list   atomic.Pointer[[]*function] // By number.
+	byType *xsync.MapOf[FunctionType, envelope.Function]
+
+	namespaces map[string]*endpoint // Those that are served as a whole. Written once.
+	mu         sync.Mutex           // Held to add.
+	added      int                  // Guarded by mu.
+}
+
+// addedMax bounds the function types that turn up while the engine runs. Whoever can send can make them up,
+// and each takes a table on every shard.
+const addedMax = 4096
+
+func newDirectory(functions []*function, endpoints []endpoint) *directory {
+	d := &directory{
+		byType:     xsync.NewMapOf[FunctionType, envelope.Function](xsync.WithPresize(len(functions))),
+		namespaces: map[string]*endpoint{},
+	}
+	d.list.Store(&functions)
+	for number, f := range functions {
+		d.byType.Store(f.typ, envelope.Function(number))
+	}
+	for i := range endpoints {
+		if ep := &endpoints[i]; !ep.Functions.Exact() {
+			d.namespaces[ep.Functions.Namespace] = ep
+		}
+	}
+	return d
+}
+
+// all returns the function types by number.
+func (d *directory) all() []*function { return *d.list.Load() }
+
+// at returns a function type by its number.
+func (d *directory) at(number envelope.Function) *function { return d.all()[number] }
+
+// typeOf returns the name of a function type.
+func (d *directory) typeOf(number envelope.Function) FunctionType { return d.at(number).typ }
+
+// number finds a function type by name. The strings may be borrowed.
+func (d *directory) number(t FunctionType) (envelope.Function, bool) {
+	if number, ok := d.byType.Load(t); ok {
+		return number, true
+	}
+	ep := d.namespaces[t.Namespace]
+	if ep == nil || (Address{Type: t, ID: "any"}).Validate() != nil {
+		return 0, false
+	}
+	return d.add(t, ep)
+}
+
+func (d *directory) add(t FunctionType, ep *endpoint) (envelope.Function, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if number, ok := d.byType.Load(t); ok {
+		return number, true
+	}
+	before := d.all()
+	if d.added == addedMax || len(before) == envelope.FunctionsMax {
+		return 0, false
+	}
+	d.added++
+	t = FunctionType{Namespace: strings.Clone(t.Namespace), Name: strings.Clone(t.Name)}
+	list := append(before[:len(before):len(before)], elsewhere(t, ep))
+	d.list.Store(&list)
+	number := envelope.Function(len(before))
+	d.byType.Store(t, number)
+	return number, true
+}
+
+// elsewhere is a function type that an endpoint serves.
+func elsewhere(t FunctionType, ep *endpoint) *function {
+	return &function{typ: t, module: ep.module, endpoint: ep, states: &states{}}
+}
+
+// refuses says why a function that runs elsewhere cannot be sent a message: names and ids are text there.
+func (f *function) refuses(id, typename string) error {
+	switch {
+	case f.endpoint == nil:
+		return nil
+	case !utf8.ValidString(id):
+		return fmt.Errorf("%w: an id for %s, which runs elsewhere, must be UTF-8", ErrMalformed, f.typ)
+	case typename == "" || len(typename) > 2*statefun.NameBytesMax+1 || !utf8.ValidString(typename):
+		return fmt.Errorf("%w: typename %q for %s, which runs elsewhere: want UTF-8 of 1 to %d bytes", ErrMalformed, clip(typename), f.typ, 2*statefun.NameBytesMax+1)
+	}
+	return nil
+}
+
+// states are the state values that are known of a function type that runs elsewhere: those that it has
+// asked for since the start. The same for all shards, so that a number means the same in all parts of a
+// checkpoint.
+type states struct {
+	mu    sync.Mutex // Held to add.
+	known atomic.Pointer[shard.Specs]
+}
+
+// specs returns the values by number.
+func (s *states) specs() []remote.Spec {
+	if known := s.known.Load(); known != nil {
+		return known.List
+	}
+	return nil
+}
+
+// learn adds the values that are missing and returns all. A value that is known already must have the same
+// type; that its time is another is ignored until the next start, as in StateFun.
+func (s *states) learn(missing []remote.Spec) (*shard.Specs, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.known.Load()
+	if known == nil {
+		known = shard.NewSpecs(nil)
+	}
+	list := known.List[:len(known.List):len(known.List)]
+	added := map[string]bool{}
+	for _, m := range missing {
+		if n, ok := known.Number(m.Name); ok {
+			if known.List[n].Typename != m.Typename {
+				return nil, fmt.Errorf("it declares the state %q as a %s, which has been a %s: to change its type, rename it", clip(m.Name), clip(m.Typename), known.List[n].Typename)
+			}
+			continue
+		}
+		if err := validSpec(m); err != nil {
+			return nil, err
+		}
+		if !added[m.Name] {
+			added[m.Name] = true
+			list = append(list, m)
+		}
+	}
+	if len(list) > checkpoint.NumbersMax {
+		return nil, fmt.Errorf("it declares %d state values: at most %d are possible", len(list), checkpoint.NumbersMax)
+	}
+	if len(added) > 0 {
+		known = shard.NewSpecs(list)
+		s.known.Store(known)
+	}
+	return known, nil
+}
+
+func validSpec(s remote.Spec) error {
+	const typenameMax = 2*statefun.NameBytesMax + 1
+	switch {
+	case s.Name == "" || len(s.Name) > statefun.NameBytesMax || !utf8.ValidString(s.Name):
+		return fmt.Errorf("it declares a state with the name %q: want UTF-8 of 1 to %d bytes", clip(s.Name), statefun.NameBytesMax)
+	case len(s.Typename) > typenameMax || !utf8.ValidString(s.Typename):
+		return fmt.Errorf("it declares the state %q with the typename %q: want UTF-8 of at most %d bytes", s.Name, clip(s.Typename), typenameMax)
+	case s.Expiry > remote.AfterInvoke || s.Expiry != remote.Never && s.TTL <= 0:
+		return fmt.Errorf("it declares the state %q to expire after %d ms: want more than 0", s.Name, s.TTL)
+	}
+	return nil
+}
