@@ -161,6 +161,9 @@ func (s *Shard) deadLetter(fn *Function, row *table.Row, p place, q *queue, mess
 		s.show(r, &m)
 		b, e := inv.PostEgress(fn.DeadLetter)
 		b.SetNamed(e, alias(m.Typename), m.Value)
+		if m.Absent {
+			e.SetAbsent()
+		}
 		record = r.next
 	}
 	if inv.err != nil {
