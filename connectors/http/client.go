@@ -50,6 +50,9 @@ const (
 	interimMax = 8
 )
 
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
 // answer is what the other side said.
 type answer struct {
 	status     int

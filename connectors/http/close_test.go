@@ -31,12 +31,12 @@ func slowCall() (e *entry, begun, answer chan struct{}) {
 	}}, begun, answer
 }
 
-// serving counts the goroutines that run this package's ingress.
+// serving counts the goroutines that run an ingress's server.
 func serving() int {
 	buf := make([]byte, 1<<20)
 	n := 0
 	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if strings.Contains(stack, "http.(*Ingress).") && !strings.Contains(stack, "testing.tRunner") {
+		if strings.Contains(stack, "internal/server.(*Server).") && !strings.Contains(stack, "testing.tRunner") {
 			n++
 		}
 	}
@@ -108,21 +108,12 @@ func TestRequestsDuringCloseAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for busy := 0; busy < 2; { // Until the server has seen both.
-		busy = 0
-		in.conns.mu.Lock()
-		for c := range in.conns.open {
-			c.mu.Lock()
-			if !c.idle {
-				busy++
-			}
-			c.mu.Unlock()
-		}
-		in.conns.mu.Unlock()
+		_, busy = in.server.Connections()
+		runtime.Gosched()
 	}
 	closed := make(chan error)
 	go func() { closed <- in.Close(context.Background()) }()
-	<-in.closed
-	for !in.conns.closing.Load() {
+	for !in.server.Closing() {
 		runtime.Gosched()
 	}
 	if _, err := io.WriteString(late, req[20:]); err != nil {

@@ -49,7 +49,6 @@ type TLSConfig struct {
 
 // Ranges of the settings.
 const (
-	headTimeout    = 5 * time.Second
 	timeoutMin     = time.Millisecond
 	timeoutMax     = 24 * time.Hour
 	bodyBytesMax   = 1 << 30
@@ -70,9 +69,10 @@ func (c IngressConfig) withDefaults() IngressConfig {
 }
 
 // Validate reports everything that is wrong with c, each with its field, value and accepted range.
-func (c IngressConfig) Validate() error {
+func (c IngressConfig) Validate() error { return c.problems().err("ingress") }
+
+func (c IngressConfig) problems() (p problems) {
 	c = c.withDefaults()
-	var p problems
 	if c.ID != "" {
 		p.add(statefun.ValidateTypename(c.ID) == nil, "id", c.ID, "<namespace>/<name>")
 	}
@@ -82,13 +82,15 @@ func (c IngressConfig) Validate() error {
 	p.timeout("writeTimeout", c.WriteTimeout)
 	p.timeout("idleTimeout", c.IdleTimeout)
 	p.timeout("callTimeout", c.CallTimeout)
-	p.add(c.Ack == AckAccepted, "ack", c.Ack, AckAccepted+"; durable acknowledgements are not available")
+	if c.Ack != AckAccepted {
+		p = append(p, fieldError{"ack", fmt.Sprintf("%q: want %s", c.Ack, AckAccepted), "durable acknowledgements are not available"})
+	}
 	p.add((c.TLS.Cert == "") == (c.TLS.Key == ""), "tls", c.TLS, "cert and key together")
 	p.add(c.TLS.ClientCA == "" || c.TLS.Cert != "", "tls.clientCA", c.TLS.ClientCA, "cert and key beside it")
 	p.add(within(c.MaxConnections, 1, connectionsMax), "maxConnections", c.MaxConnections, "1 to 1048576")
 	p.add(within(c.MaxConnectionsPerIP, 0, connectionsMax), "maxConnectionsPerIP", c.MaxConnectionsPerIP,
 		"0 (no bound) to 1048576")
-	return p.err("ingress")
+	return p
 }
 
 func validAddress(address string) bool {
@@ -104,12 +106,22 @@ func validAddress(address string) bool {
 	return err == nil
 }
 
-// problems collects what Validate finds.
-type problems []error
+// problems collects what is wrong with a configuration.
+type problems []fieldError
+
+// fieldError is something wrong with one field, named as module files have it.
+type fieldError struct{ field, message, hint string }
+
+func (e fieldError) Error() string {
+	if e.hint != "" {
+		return e.field + ": " + e.message + "; " + e.hint
+	}
+	return e.field + ": " + e.message
+}
 
 func (p *problems) add(ok bool, field string, value any, accepted string) {
 	if !ok {
-		*p = append(*p, fmt.Errorf("%s: %q: want %s", field, fmt.Sprint(value), accepted))
+		*p = append(*p, fieldError{field, fmt.Sprintf("%q: want %s", fmt.Sprint(value), accepted), ""})
 	}
 }
 
@@ -121,7 +133,11 @@ func (p problems) err(what string) error {
 	if len(p) == 0 {
 		return nil
 	}
-	return fmt.Errorf("http: %s: %w", what, errors.Join(p...))
+	errs := make([]error, len(p))
+	for i, e := range p {
+		errs[i] = e
+	}
+	return fmt.Errorf("http: %s: %w", what, errors.Join(errs...))
 }
 
 func within[T int | time.Duration](v, low, high T) bool { return low <= v && v <= high }

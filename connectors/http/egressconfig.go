@@ -51,22 +51,23 @@ func (c EgressConfig) withDefaults() EgressConfig {
 }
 
 // Validate reports everything that is wrong with c, each with its field, value and accepted range.
-func (c EgressConfig) Validate() error {
+func (c EgressConfig) Validate() error { return c.problems().err("egress") }
+
+func (c EgressConfig) problems() (p problems) {
 	c = c.withDefaults()
-	var p problems
 	p.add(statefun.ValidateTypename(c.ID) == nil, "id", c.ID, "<namespace>/<name>")
 	if _, err := parseEndpoint(c.URL); err != nil {
-		p = append(p, fmt.Errorf("url: %w", err)) // Without the value: it may hold a password.
+		p = append(p, fieldError{"url", err.Error(), ""}) // Without the value: it may hold a password.
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
-		p.add(validHeaderName(name), "headers", name, "a header name that the egress does not set itself")
+		p.add(validHeaderName(name), "headers."+name, name, "a header name that the egress does not set itself")
 		p.add(validHeaderValue(c.Headers[name]), "headers."+name, "…", "a value without control characters")
 	}
 	p.timeout("timeout", c.Timeout)
 	p.add(within(c.MaxInFlight, 1, inFlightMax), "maxInFlight", c.MaxInFlight, "1 to 4096")
 	p.add(within(c.MaxAttempts, 0, attemptsMax), "maxAttempts", c.MaxAttempts, "0 (for ever) to 1048576")
 	p.add(within(c.MaxQueued, 1, queuedMax), "maxQueued", c.MaxQueued, "1 to 1048576")
-	return p.err("egress")
+	return p
 }
 
 // endpoint is where the requests go.

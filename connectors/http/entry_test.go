@@ -98,14 +98,13 @@ func open(t testing.TB, c IngressConfig, e connector.Entry) *Ingress {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		select {
-		case <-in.closed: // The test closed it.
-		default:
-			ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
-			defer stop()
-			if err := in.Close(ctx); err != nil {
-				t.Error(err)
-			}
+		if in.server.Closing() { // The test closed it.
+			return
+		}
+		ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		defer stop()
+		if err := in.Close(ctx); err != nil {
+			t.Error(err)
 		}
 	})
 	return in

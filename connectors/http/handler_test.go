@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/connectors/http/internal/server"
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
@@ -249,7 +250,7 @@ func TestIngressRefuses(t *testing.T) {
 			status: 400, code: "bad_request", closes: true,
 		},
 		{
-			name: "head too large", request: head + "X: " + strings.Repeat("x", headBytesMax) + "\r\n\r\n",
+			name: "head too large", request: head + "X: " + strings.Repeat("x", server.HeadBytesMax) + "\r\n\r\n",
 			status: 431, code: "header_too_large", closes: true,
 		},
 		{name: "not HTTP", request: "\x16\x03\x01\x02\x00\x01\r\n\r\n", status: 400, code: "bad_request", closes: true},

@@ -164,6 +164,24 @@ func TestHalfClosedConnectionsAreAnswered(t *testing.T) {
 	}
 }
 
+// A refusal that comes before the whole request was read ends the connection without a reset, which could
+// overtake the refusal.
+func TestRefusalsEndWithoutAReset(t *testing.T) {
+	in := open(t, IngressConfig{}, &entry{})
+	c := dial(t, in)
+	if _, err := io.WriteString(c, post("/nowhere", strings.Repeat("v", 200_000))); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(c)
+	resp, body := readAnswer(t, r)
+	if errorCode(t, resp, body); resp.StatusCode != 400 {
+		t.Errorf("status %d, want 400", resp.StatusCode)
+	}
+	if b, err := io.ReadAll(r); len(b) > 0 || err != nil {
+		t.Errorf("%q, %v behind it; want the end", b, err)
+	}
+}
+
 // H2: what never ends is ended, and the client gets to read why although it is still sending.
 func TestEndlessRequestsAreRefused(t *testing.T) {
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 4096, strings.Repeat("v", 4096))
@@ -399,10 +417,7 @@ func TestIdleFlood(t *testing.T) {
 			t.Fatalf("status %d with %q, want 202", resp.StatusCode, body)
 		}
 	}
-	in.conns.mu.Lock()
-	n := len(in.conns.open)
-	in.conns.mu.Unlock()
-	if n < floodCount {
+	if n, _ := in.server.Connections(); n < floodCount {
 		t.Errorf("%d connections are open, want %d at least", n, floodCount)
 	}
 	var mem runtime.MemStats

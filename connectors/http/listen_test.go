@@ -5,12 +5,10 @@ package http
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 )
@@ -107,44 +105,6 @@ func TestUnixSocketOfABusyProcessIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(path); err != nil {
-		t.Error(err)
-	}
-}
-
-// flaky is a listener without file descriptors to give, at first.
-type flaky struct {
-	net.Listener
-	mu       sync.Mutex
-	failures int // Guarded by mu.
-}
-
-func (l *flaky) Accept() (net.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failures > 0 {
-		l.failures--
-		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
-	}
-	return l.Listener.Accept()
-}
-
-// A process that is out of file descriptors for a while serves again when it has some.
-func TestAcceptOutlivesErrors(t *testing.T) {
-	in, err := NewIngress(IngressConfig{Address: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.entry, in.ln = &entry{}, &flaky{Listener: ln, failures: 3}
-	in.conns.served.Add(1)
-	go in.accept()
-	if resp, body := ask(t, in, post("/shop/cart/7", "v")); resp.StatusCode != 202 {
-		t.Errorf("status %d with %q, want 202", resp.StatusCode, body)
-	}
-	if err := in.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -5,6 +5,7 @@ package http
 import (
 	"bytes"
 
+	"github.com/millrace-io/millrace/connectors/http/internal/server"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
@@ -28,104 +29,37 @@ func (v verb) methods() string {
 // target is a request's path, understood.
 type target struct {
 	verb verb
-	to   statefun.Address // Empty for route. Copied, so that the engine may keep it.
+	to   statefun.Address // Empty for route.
 }
 
-// parseTarget reads the request target of the request line, as the client wrote it. A library's idea of
-// a path will not do: they resolve dots, fold slashes and decode before they split, and each of these
-// sends a message to another address than was written.
-func parseTarget(uri []byte) (target, *problem) {
-	for _, c := range uri {
-		switch {
-		case c < ' ' || c == 0x7f:
-			return target{}, badPath("a control character must be percent-encoded", "")
-		case c == '?':
-			return target{}, badPath("a query is not taken", "a ? inside an id is written %3F")
-		case c == '#':
-			return target{}, badPath("a fragment is not taken", "a # inside an id is written %23")
+const pathHint = "PUT or POST /<namespace>/<type>/<id>, POST /call/<namespace>/<type>/<id>, or /ingress; " +
+	"a slash inside a segment is written %2F"
+
+// parseTarget reads the request target of the request line.
+func parseTarget(uri []byte) (target, *server.Problem) {
+	t, p := readTarget(uri)
+	if p != nil {
+		if p.Hint == "" {
+			p.Hint = pathHint
 		}
-	}
-	path, ok := bytes.CutPrefix(withoutOrigin(uri), []byte("/"))
-	if !ok {
-		return target{}, badPath("a path begins with /", pathHint)
-	}
-	if string(path) == "ingress" {
-		return target{verb: route}, nil
-	}
-	t := target{verb: send}
-	if rest, ok := bytes.CutPrefix(path, []byte("call/")); ok {
-		t.verb, path = call, rest
-	}
-	if bytes.Count(path, []byte("/")) != 2 {
-		return target{}, badPath("the path has not exactly three segments", pathHint)
-	}
-	buf := make([]byte, 0, len(path))
-	var ends [3]int
-	for i := range ends {
-		segment, rest, _ := bytes.Cut(path, []byte("/"))
-		path = rest
-		if len(segment) == 0 {
-			return target{}, badPath("a segment of the path is empty", pathHint)
-		}
-		if buf, ok = appendDecoded(buf, segment); !ok {
-			return target{}, badPath("a percent sign is not followed by two hexadecimal digits",
-				"a percent sign itself is written %25")
-		}
-		ends[i] = len(buf)
-	}
-	decoded := string(buf) // The three parts share the one copy.
-	t.to.Type.Namespace = decoded[:ends[0]]
-	t.to.Type.Name = decoded[ends[0]:ends[1]]
-	t.to.ID = decoded[ends[1]:]
-	if bytes.IndexByte(buf[ends[0]:ends[1]], '/') >= 0 {
-		// Otherwise a%2Fb/c and a/b%2Fc would be the same function type: its last slash separates.
-		return target{}, badPath("the name of a function type holds a slash",
-			"slashes of a function type belong to its namespace")
+		return target{}, p
 	}
 	return t, nil
 }
 
-// withoutOrigin cuts scheme and authority off the absolute form, which every server has to accept
-// (RFC 9112, 3.2.2).
-func withoutOrigin(uri []byte) []byte {
-	for _, scheme := range []string{"http://", "https://"} {
-		if len(uri) > len(scheme) && bytes.EqualFold(uri[:len(scheme)], []byte(scheme)) {
-			rest := uri[len(scheme):]
-			return rest[max(0, bytes.IndexByte(rest, '/')):]
-		}
-	}
-	return uri
-}
-
-// appendDecoded appends src with its percent escapes decoded; false when one is malformed.
-func appendDecoded(dst, src []byte) ([]byte, bool) {
-	for i := 0; i < len(src); i++ {
-		c := src[i]
-		if c == '%' {
-			if len(src)-i < 3 {
-				return dst, false
-			}
-			high, ok := unhex(src[i+1])
-			low, ok2 := unhex(src[i+2])
-			if !ok || !ok2 {
-				return dst, false
-			}
-			c = high<<4 | low
-			i += 2
-		}
-		dst = append(dst, c)
-	}
-	return dst, true
-}
-
-func unhex(c byte) (byte, bool) {
+func readTarget(uri []byte) (t target, p *server.Problem) {
+	path, query, p := server.Path(uri)
 	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
+	case p != nil:
+		return t, p
+	case query: // An id with a forgotten %3F would otherwise reach another address.
+		return t, server.BadPath("a query is not taken", "a ? inside an id is written %3F")
+	case string(path) == "ingress":
+		return target{verb: route}, nil
 	}
-	return 0, false
+	if rest, ok := bytes.CutPrefix(path, []byte("call/")); ok {
+		t.verb, path = call, rest
+	}
+	t.to, p = server.ParseAddress(path)
+	return t, p
 }

@@ -67,8 +67,8 @@ func TestParseTarget(t *testing.T) {
 			if (p != nil) != tt.refused || got != tt.want {
 				t.Errorf("parseTarget(%q) = %+v, %v; want %+v, refused: %t", tt.in, got, p, tt.want, tt.refused)
 			}
-			if p != nil && (p.status != 400 || p.code != "bad_path") {
-				t.Errorf("parseTarget(%q): status %d %s, want 400 bad_path", tt.in, p.status, p.code)
+			if p != nil && (p.Status != 400 || p.Code != "bad_path") {
+				t.Errorf("parseTarget(%q): status %d %s, want 400 bad_path", tt.in, p.Status, p.Code)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestParseTargetCopies(t *testing.T) {
 	uri := []byte("/shop/cart/7")
 	got, p := parseTarget(uri)
 	if p != nil {
-		t.Fatal(p.message)
+		t.Fatal(p.Message)
 	}
 	copy(uri, "/xxxx/xxxx/x")
 	if want := address("shop", "cart", "7"); got.to != want {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/millrace-io/millrace/connectors/http/internal/server"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
@@ -20,6 +21,16 @@ const (
 	vendor = "application/vnd."
 )
 
+const typeHint = "send application/vnd.<typename> with the raw value, text/plain for io.statefun.types/string, " +
+	"or application/json with the header Millrace-Typename"
+
+func badType(message string) *server.Problem {
+	return &server.Problem{
+		Status: fasthttp.StatusUnsupportedMediaType, Code: "unsupported_content_type",
+		Message: message, Hint: typeHint,
+	}
+}
+
 // form says which value a request's body is.
 type form struct {
 	typename string
@@ -27,7 +38,7 @@ type form struct {
 }
 
 // formOf reads the headers that describe the body.
-func formOf(h *fasthttp.RequestHeader) (form, *problem) {
+func formOf(h *fasthttp.RequestHeader) (form, *server.Problem) {
 	if len(h.Peek(fasthttp.HeaderContentEncoding)) > 0 {
 		// Unpacking would let a small request fill the memory.
 		return form{}, badType("a Content-Encoding is not taken")
@@ -51,10 +62,10 @@ func formOf(h *fasthttp.RequestHeader) (form, *problem) {
 	case len(media) == 0:
 		return form{}, badType("the Content-Type is missing")
 	default:
-		return form{}, badType("the Content-Type " + printable(string(media)) + " is not taken")
+		return form{}, badType("the Content-Type " + server.Printable(string(media)) + " is not taken")
 	}
 	if err := statefun.ValidateTypename(f.typename); err != nil {
-		return form{}, badType(printable(err.Error()))
+		return form{}, badType(server.Printable(err.Error()))
 	}
 	return f, nil
 }
@@ -69,18 +80,18 @@ func utf8Charset(contentType string) bool {
 }
 
 // value makes the typed value of a body. It may alias the body.
-func (f form) value(body []byte) (statefun.TypedValue, *problem) {
+func (f form) value(body []byte) (statefun.TypedValue, *server.Problem) {
 	if !f.text {
 		return statefun.TypedValue{Typename: f.typename, Value: body}, nil
 	}
 	if !utf8.Valid(body) {
-		p := badRequest("the text is not valid UTF-8")
-		p.hint = "send bytes that are not text as application/vnd.<typename>"
+		p := server.BadRequest("the text is not valid UTF-8")
+		p.Hint = "send bytes that are not text as application/vnd.<typename>"
 		return statefun.TypedValue{}, p
 	}
 	wrapped, err := statefun.String.Append(nil, string(body))
 	if err != nil {
-		return statefun.TypedValue{}, badRequest(printable(err.Error()))
+		return statefun.TypedValue{}, server.BadRequest(server.Printable(err.Error()))
 	}
 	return statefun.TypedValue{Typename: f.typename, Value: wrapped}, nil
 }

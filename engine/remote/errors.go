@@ -43,7 +43,7 @@ func (r Reason) String() string {
 	case Refused:
 		return "refused"
 	case Broken:
-		return "broken reply"
+		return "broken"
 	case TooLarge:
 		return "reply too large"
 	}

@@ -103,9 +103,18 @@ type Reply struct {
 // Reset empties the reply.
 func (r *Reply) Reset() {
 	*r = Reply{
-		Missing: r.Missing[:0], Messages: r.Messages[:0], Delayed: r.Delayed[:0],
-		Egress: r.Egress[:0], Mutations: r.Mutations[:0],
+		Missing: emptied(r.Missing), Messages: emptied(r.Messages), Delayed: emptied(r.Delayed),
+		Egress: emptied(r.Egress), Mutations: emptied(r.Mutations),
 	}
+}
+
+// emptied keeps a list's memory for reuse, but not what one huge reply needed.
+func emptied[T any](list []T) []T {
+	const keep = 4096
+	if cap(list) > keep {
+		return nil
+	}
+	return list[:0]
 }
 
 // Payload is a typed value. Absent is one without a value, which is something else than an empty one.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package http
+package server
 
 import (
-	"bufio"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -65,24 +65,6 @@ func TestConnNotesTheEnd(t *testing.T) {
 	}
 }
 
-// A refusal that comes before the whole request was read ends the connection without a reset, which could
-// overtake the refusal.
-func TestRefusalsEndWithoutAReset(t *testing.T) {
-	in := open(t, IngressConfig{}, &entry{})
-	c := dial(t, in)
-	if _, err := io.WriteString(c, post("/nowhere", strings.Repeat("v", 200_000))); err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(c)
-	resp, body := readAnswer(t, r)
-	if errorCode(t, resp, body); resp.StatusCode != 400 {
-		t.Errorf("status %d, want 400", resp.StatusCode)
-	}
-	if b, err := io.ReadAll(r); len(b) > 0 || err != nil {
-		t.Errorf("%q, %v behind it; want the end", b, err)
-	}
-}
-
 // deaf is a connection that never listens.
 type deaf struct {
 	net.Conn
@@ -97,26 +79,20 @@ func (d deaf) Read([]byte) (int, error) {
 // H1: a client that begins a handshake and does not read what the server answers holds its connection no
 // longer than WriteTimeout.
 func TestTLSHandshakeDoesNotWriteForEver(t *testing.T) {
-	a := newAuthority(t)
-	conf, err := a.server(t).load()
-	if err != nil {
-		t.Fatal(err)
-	}
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
 	synctest.Test(t, func(t *testing.T) {
-		in, err := NewIngress(IngressConfig{Address: "127.0.0.1:0"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.tls = conf
+		s := New(config())
+		s.tls = certified.TLS
 		client, server := net.Pipe()
 		d := deaf{client, make(chan struct{})}
 		defer close(d.over)
 		go func() { _ = tls.Client(d, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
 		start := time.Now()
-		in.take(server)
-		in.conns.served.Wait()
-		if held := time.Since(start); held > in.c.WriteTimeout {
-			t.Errorf("held for %v, want %v at most", held, in.c.WriteTimeout)
+		s.take(server)
+		s.conns.served.Wait()
+		if held := time.Since(start); held > s.c.WriteTimeout {
+			t.Errorf("held for %v, want %v at most", held, s.c.WriteTimeout)
 		}
 	})
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package http
+package server
 
 import (
 	"io"
@@ -11,20 +11,24 @@ import (
 	"time"
 )
 
-// conn is a connection of a client, as the ingress keeps account of it.
+// conn is a connection of a client, as the server keeps account of it.
 //
 //	idle --first byte of a request--> busy --response written--> idle
 //
-// The server sets read deadlines at each step; conn bends them: a busy one ends no later than until,
-// and an idle one is over when the ingress is closing. Whoever comes last under mu, the deadline that is
-// set or the ingress that closes, sees the other.
+// fasthttp sets read deadlines at each step; conn bends them: a busy one ends no later than until, and an
+// idle one is over when the server is closing. Whoever comes last under mu, the deadline that is set or
+// the server that closes, sees the other.
 type conn struct {
 	net.Conn          // With TLS, where there is TLS.
 	raw      net.Conn // Without.
 	all      *conns
 	client   netip.Addr // Invalid on a unix socket.
-	ended    bool       // The client sends no more. Owned by the serving goroutine.
-	linger   bool       // Owned by the serving goroutine.
+
+	// Owned by the serving goroutine.
+	ended  bool    // The client sends no more.
+	linger bool    // To be closed with patience.
+	whole  bool    // The request has been read to its end.
+	body   *[]byte // Of the request, when it has been asked for.
 
 	mu    sync.Mutex
 	idle  bool      // Guarded by mu.
@@ -34,7 +38,7 @@ type conn struct {
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
 
-// Read notes the end of what the client sends, because the server forgets it: chunks that just stop look
+// Read notes the end of what the client sends, because fasthttp forgets it: chunks that just stop look
 // to it like chunks that are complete.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
@@ -148,4 +152,18 @@ func (s *conns) cut() int {
 		_ = c.raw.Close()
 	}
 	return len(s.open)
+}
+
+// count returns how many connections are open, and how many of them are busy.
+func (s *conns) count() (open, busy int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.open {
+		c.mu.Lock()
+		if !c.idle {
+			busy++
+		}
+		c.mu.Unlock()
+	}
+	return len(s.open), busy
 }
