@@ -7,11 +7,12 @@ import "fmt"
 // Node is a value in a module file.
 type Node struct {
 	Position
-	Shape  Shape
-	Text   string  // Of a scalar: as it was written, without quotes, with variables put in.
-	Plain  bool    // Of a scalar: it stood without quotes, so it may be a number or a truth value.
-	Fields []Field // Of a mapping, in order; no name occurs twice.
-	Items  []*Node // Of a sequence.
+	Shape   Shape
+	Text    string  // Of a scalar: as it was written, without quotes, with variables put in.
+	Written string  // Of a scalar with variables: as it stands in the file. Problems show this: variables may be secret.
+	Plain   bool    // Of a scalar: it stood without quotes, so it may be a number or a truth value.
+	Fields  []Field // Of a mapping, in order; no name occurs twice.
+	Items   []*Node // Of a sequence.
 }
 
 // Field is one entry of a mapping.

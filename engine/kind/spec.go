@@ -126,7 +126,11 @@ func (s *Spec) scalar(field, want string) (text string, ok bool) {
 
 // wrong notes that a field does not hold what it should.
 func (s *Spec) wrong(field, text, want string) {
-	s.Problem(field, fmt.Sprintf("%s: want %s", quote(text), want), "")
+	message := fmt.Sprintf("%s: want %s", quote(text), want)
+	if n := s.get(field); n != nil && n.Written != "" {
+		message = fmt.Sprintf("%s holds something else: want %s", quote(n.Written), want)
+	}
+	s.Problem(field, message, "")
 }
 
 func quote(s string) string {

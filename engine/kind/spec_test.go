@@ -224,3 +224,14 @@ func TestSpecQuotes(t *testing.T) {
 		}
 	}
 }
+
+// What a variable holds may be secret, so a problem shows the variable.
+func TestProblemsShowVariables(t *testing.T) {
+	port := &Node{Shape: Scalar, Text: "hunter2", Written: "${PORT}"}
+	s := NewSpec("spec", &Node{Shape: Mapping, Fields: []Field{{Name: "port", Value: port}}})
+	s.Int("port", 1, 1, 65535)
+	problems := s.Problems(false)
+	if len(problems) != 1 || !strings.Contains(problems[0].Error(), `"${PORT}" holds something else: want`) || strings.Contains(problems[0].Error(), "hunter2") {
+		t.Errorf("problems %v", problems)
+	}
+}

@@ -113,9 +113,17 @@ var rules = []rule{
 		why:   "a store knows the port and its own driver: not the engine, not another store",
 	},
 	{
+		from: "connectors/prometheus", may: []string{"engine/statefun", "engine/remote", "engine"},
+		why: "shows an engine's counters: they are the engine's, and no port has them",
+	},
+	{
 		from: "connectors/...", may: []string{"engine/statefun", "engine/connector", "engine/kind"},
 		tests: []string{"engine", "engine/connectortest", "engine/enginetest/..."},
 		why:   "a connector knows the port and its own driver; its tests may run a real engine",
+	},
+	{
+		from: "protocols/sdktest", tests: public,
+		why: "no code, only tests of a whole engine with the official SDKs, in a module that nobody imports",
 	},
 	{
 		from: "protocols/...", may: []string{"engine/statefun", "engine/remote", "engine/kind"},

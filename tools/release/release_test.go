@@ -19,6 +19,8 @@ const (
 	version    = "v0.1.0"
 )
 
+const emptyModule = "module example.com/app\n\ngo 1.26.0\n"
+
 var promise = regexp.MustCompile("(?m)^It prints (`.*`)\\.")
 
 // The program under "As a library" in the README is what a newcomer pastes into an empty folder. It is
@@ -69,7 +71,9 @@ func TestPublishedModulesBuild(t *testing.T) {
 		if modulePath == prefix+"benchmarks" {
 			continue
 		}
-		u.run("go", "get", modulePath+"@"+version)
+		u.write("go.mod", emptyModule) // Each by itself: what one brings along must not help the next.
+		// Not go get, which takes the path for a package, and may look for it in the module of the folder above.
+		u.run("go", "mod", "edit", "-require="+modulePath+"@"+version)
 		u.run("go", "build", modulePath+"/...")
 		if goMod := u.run("go", "list", "-m", "-f", "{{.GoMod}}", modulePath); len(replaceLines(t, goMod)) > 0 {
 			t.Errorf("%s is published with replacements: go install %s@%s would refuse it", modulePath, modulePath, version)
@@ -153,7 +157,7 @@ func newUser(t *testing.T) *user {
 		// Writable, so that it can be removed; with trimmed paths, so that the next run need not compile.
 		"GOFLAGS=-mod=mod -modcacherw -trimpath -buildvcs=false",
 	)
-	u.write("go.mod", "module example.com/app\n\ngo 1.26.0\n")
+	u.write("go.mod", emptyModule)
 	u.write("go.sum", u.sums())
 	return u
 }

@@ -1,0 +1,19 @@
+module github.com/millrace-io/millrace/protocols
+
+go 1.26.0
+
+require (
+	github.com/millrace-io/millrace/engine v0.0.0
+	github.com/valyala/fasthttp v1.74.0
+	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	github.com/klauspost/compress v1.20.0 // indirect
+	github.com/molecule-man/go-brrr v1.0.1 // indirect
+	github.com/valyala/bytebufferpool v1.0.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+)
+
+replace github.com/millrace-io/millrace/engine => ../engine

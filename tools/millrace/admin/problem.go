@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/connector"
+)
+
+// problem is an answer that is not what the client hoped for.
+type problem struct {
+	status  int
+	code    string // What programs branch on: never changes.
+	message string // What happened, for people.
+	hint    string // What to do about it.
+}
+
+// body is a problem as it is written.
+type body struct {
+	Error struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Hint    string `json:"hint"`
+	} `json:"error"`
+}
+
+func malformed(err error) *problem {
+	return &problem{http.StatusBadRequest, "malformed", err.Error(), "see millrace send --help"}
+}
+
+// closed is the answer while the engine takes nothing.
+func (s *Server) closed() *problem {
+	if s.state.Load().Name == draining.Name {
+		return problemOf(connector.ErrClosing)
+	}
+	return &problem{http.StatusServiceUnavailable, "starting", "the application is not ready yet", "try again later"}
+}
+
+// problemOf translates what the engine refuses; nil for nil.
+func problemOf(err error) *problem {
+	of := func(status int, code, hint string) *problem { return &problem{status, code, err.Error(), hint} }
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, connector.ErrUnknownFunction), errors.Is(err, engine.ErrNoFunction):
+		return of(http.StatusNotFound, "unknown_function_type", "check the address against the modules that run")
+	case errors.Is(err, connector.ErrUnknownMessage):
+		return of(http.StatusUnsupportedMediaType, "message_type_not_accepted", "send a type that the function accepts")
+	case errors.Is(err, connector.ErrMalformed), errors.Is(err, engine.ErrMalformed):
+		return of(http.StatusBadRequest, "malformed", "check the address and the value against its type")
+	case errors.Is(err, connector.ErrTooLarge):
+		return of(http.StatusRequestEntityTooLarge, "too_large", "send a shorter id or a smaller value")
+	case errors.Is(err, connector.ErrNoCredit):
+		return of(http.StatusServiceUnavailable, "out_of_credit", "try again later")
+	case errors.Is(err, connector.ErrSuspended):
+		return of(http.StatusServiceUnavailable, "suspended", "millrace resume has it go on")
+	case errors.Is(err, connector.ErrClosing), errors.Is(err, context.Canceled):
+		return &problem{http.StatusServiceUnavailable, "closing", "the application is shutting down", "try again later"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &problem{
+			http.StatusGatewayTimeout, "call_timeout", "the message was accepted, but no answer came in time",
+			"check that the function replies to its caller",
+		}
+	}
+	return of(http.StatusInternalServerError, "internal", "see the log")
+}
+
+func (p *problem) write(w http.ResponseWriter) {
+	var b body
+	b.Error.Code, b.Error.Message, b.Error.Hint = p.code, p.message, p.hint
+	w.Header().Set("Content-Type", "application/json")
+	if p.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	w.WriteHeader(p.status)
+	_ = json.NewEncoder(w).Encode(b) // The client is gone.
+}
+
+// clip keeps what comes from outside short in the log, which quotes it.
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

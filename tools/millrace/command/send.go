@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/engine/statefun"
+	"github.com/millrace-io/millrace/tools/millrace/admin"
+)
+
+// ask is what send and resume are told.
+type ask struct {
+	options
+	timeout time.Duration
+}
+
+// flags gives a command what it needs to find the engine.
+func (a *ask) flags(cmd *cobra.Command) {
+	a.pick(cmd.Flags(), "admin", "admin-token-file")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an answer, up to 5m")
+	configFlag(cmd.Flags())
+}
+
+// client returns what asks the engine, and for how long.
+func (a *ask) client(cmd *cobra.Command) (*admin.Client, context.Context, context.CancelFunc, error) {
+	if err := settle(cmd); err != nil {
+		return nil, nil, nil, err
+	}
+	c, err := admin.NewClient(a.admin, a.tokenFile)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
+	return c, ctx, cancel, nil
+}
+
+// payload is the message that send is given.
+type payload struct{ typename, json, text, file string }
+
+func sendCommand() *cobra.Command {
+	var a ask
+	var p payload
+	var call bool
+	cmd := &cobra.Command{
+		Use:   "send ADDRESS --type TYPENAME",
+		Short: "Send a message to a function of a running engine",
+		Long: `Send one message, through the admin address of a running engine, to ADDRESS, which is
+<namespace>/<type>/<id>. With --call, wait for the answer and print it.
+
+Values of the built-in types (io.statefun.types/ string, int, long, bool, float, double) are wrapped and
+unwrapped; the bytes of --file, and values of other types, are taken as they are.
+
+Exit code 0: accepted, or answered; 1: refused, or nobody answers; 2: the command line is wrong.
+` + settingsHelp,
+		Example: `  millrace send example/person/Bob --string hello
+  millrace send shop/cart/17 --type shop/Add --json '{"item": "tea"}'
+  millrace send example/counter/apples --type io.statefun.types/long --json 2 --call`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			to, err := statefun.ParseAddress(args[0])
+			if err != nil {
+				return err
+			}
+			m, err := p.message(cmd)
+			if err != nil {
+				return err
+			}
+			c, ctx, cancel, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			defer cancel()
+			if !call {
+				if err := c.Send(ctx, to, m); err != nil {
+					return failed(err)
+				}
+				return nil
+			}
+			answer, err := c.Call(ctx, to, m)
+			if err == nil {
+				_, err = cmd.OutOrStdout().Write(shown(answer))
+			}
+			if err != nil {
+				return failed(err)
+			}
+			return nil
+		},
+	}
+	set := cmd.Flags()
+	set.SortFlags = false
+	set.StringVar(&p.typename, "type", "", "`typename` of the message (default io.statefun.types/string with --string)")
+	set.StringVar(&p.json, "json", "", "the `value` as JSON")
+	set.StringVar(&p.text, "string", "", "the value as `text`")
+	set.StringVar(&p.file, "file", "", "the value is what is in a `file`; - is stdin")
+	set.BoolVar(&call, "call", false, "wait for the answer and print it")
+	cmd.MarkFlagsMutuallyExclusive("json", "string", "file")
+	a.flags(cmd)
+	return cmd
+}
+
+// message is the message that the flags describe. Without a value it is empty.
+func (p *payload) message(cmd *cobra.Command) (m statefun.TypedValue, err error) {
+	given := cmd.Flags().Changed
+	if m.Typename = p.typename; m.Typename == "" && given("string") {
+		m.Typename = statefun.String.Typename()
+	}
+	if m.Typename == "" {
+		return m, errors.New("type: missing, want the typename of the message")
+	}
+	if err := statefun.ValidateTypename(m.Typename); err != nil {
+		return m, err
+	}
+	switch {
+	case given("json"):
+		m.Value, err = valueOfJSON(m.Typename, p.json)
+	case given("string"):
+		m.Value, err = valueOfString(m.Typename, p.text)
+	case p.file == "-":
+		m.Value, err = io.ReadAll(cmd.InOrStdin())
+	case given("file"):
+		m.Value, err = os.ReadFile(p.file)
+	}
+	return m, err
+}
+
+func resumeCommand() *cobra.Command {
+	var a ask
+	var skip bool
+	cmd := &cobra.Command{
+		Use:   "resume ADDRESS",
+		Short: "Have a suspended address go on",
+		Long: `Have a suspended address of a running engine go on: its first message is tried again, or given up with --skip.
+Nothing happens at an address that is not suspended. ADDRESS is <namespace>/<type>/<id>; the log and the metric
+millrace_function_blocked_addresses tell which are suspended.
+
+Exit code 0: the engine has it; 1: refused, or nobody answers; 2: the command line is wrong.
+` + settingsHelp,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			address, err := statefun.ParseAddress(args[0])
+			if err != nil {
+				return err
+			}
+			c, ctx, cancel, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			defer cancel()
+			if err := c.Resume(ctx, address, skip); err != nil {
+				return failed(fmt.Errorf("resume %q: %w", clip(args[0]), err))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&skip, "skip", false, "give up the message that the address is suspended for")
+	a.flags(cmd)
+	return cmd
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/millrace-io/millrace/backends/memory"
+	promconn "github.com/millrace-io/millrace/connectors/prometheus"
+	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/backend"
+	"github.com/millrace-io/millrace/tools/millrace/admin"
+	"github.com/millrace-io/millrace/tools/millrace/module"
+)
+
+// application is what run runs.
+type application struct {
+	*module.Application
+	*options
+	config engine.Config
+	admin  admin.Config
+	build  build
+}
+
+// adminPatience is how long an operator's last request, such as a profile, may keep the process.
+const adminPatience = time.Second
+
+// serve runs the application until ctx is done, and drains it. The admin address is there before the engine
+// and after it, so that health can be asked for all the time.
+func (a *application) serve(ctx context.Context) (err error) {
+	log := a.config.Logger
+	collector := promconn.NewCollector()
+	a.config.Observer = collector
+	a.admin.Metrics = promhttp.HandlerFor(a.registry(collector), promhttp.HandlerOpts{})
+	server, err := admin.Open(ctx, a.admin)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.Background(), adminPatience)
+		defer cancel()
+		if err := server.Close(last); err != nil {
+			log.Warn("an operator's request was cut off", "error", err)
+		}
+	}()
+
+	a.config.Backend, err = memory.Open(ctx, backend.Options{Application: a.config.Application, KeyGroups: a.config.KeyGroups})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.config.Backend.Close()) }()
+	e, err := engine.Open(ctx, a.config, a.Module("module files"), engine.Module{Name: "admin", Bind: func(b *engine.Binder) error {
+		b.Door(server.Door())
+		return nil
+	}})
+	if err != nil {
+		return err
+	}
+	collector.Watch(e)
+	server.Watch(e)
+	defer func() { err = errors.Join(err, a.drain(e)) }()
+
+	running := make(chan error, 1)
+	go func() { running <- e.Run(ctx) }()
+	select {
+	case <-e.Ready():
+		addresses := a.addresses()
+		server.Ready(addresses)
+		log.Info("ready", "application", a.config.Application, "addresses", addresses, "admin", server.Addr(),
+			"shards", len(e.Stats().Shards), "backend", a.backend, "version", a.build.Version, "took", time.Since(started).Round(time.Microsecond))
+		err = <-running
+	case err = <-running:
+	}
+	server.Drain()
+	return err
+}
+
+// drain closes the engine in good order.
+func (a *application) drain(e *engine.Engine) error {
+	began := time.Now()
+	a.config.Logger.Info("draining", "timeout", a.drainTimeout)
+	// Not the context of the command, which is over.
+	ctx, cancel := context.WithTimeout(context.Background(), a.drainTimeout)
+	defer cancel()
+	if err := e.Close(ctx); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	a.config.Logger.Info("drained", "invocations", e.Stats().Invocations(), "took", time.Since(began).Round(time.Microsecond))
+	return nil
+}
+
+// registry is not the global one, with which any imported package may register.
+func (a *application) registry(collector prometheus.Collector) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "millrace_build_info", Help: "What was built; always 1.",
+			ConstLabels: prometheus.Labels{"version": a.build.Version, "commit": a.build.Commit, "goversion": a.build.Go},
+		}, func() float64 { return 1 }))
+	return r
+}
+
+// addresses are what components listen on: as it was bound, where they tell, else as their files say.
+func (a *application) addresses() []string {
+	listening := []string{}
+	for _, c := range a.Components {
+		var bound []string
+		for _, d := range c.Doors {
+			bound = append(bound, boundBy(d)...)
+		}
+		for _, s := range c.Sinks {
+			bound = append(bound, boundBy(s.Sink)...)
+		}
+		if len(bound) == 0 {
+			bound = c.Listens
+		}
+		listening = append(listening, bound...)
+	}
+	return listening
+}
+
+// boundBy is the address of what has one.
+func boundBy(part any) []string {
+	l, ok := part.(interface{ Addr() net.Addr })
+	if !ok || l.Addr() == nil {
+		return nil
+	}
+	if address := l.Addr(); address.Network() == "unix" {
+		return []string{"unix:" + address.String()}
+	}
+	return []string{l.Addr().String()}
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"fmt"
+	"net"
+	"path"
+	"strings"
+
+	"github.com/millrace-io/millrace/engine/kind"
+)
+
+// collisions finds what two components both claim.
+func (l *loader) collisions() {
+	functions, egresses, addresses := claims{}, claims{}, claims{}
+	for _, c := range l.app.Components {
+		if c.broken { // What it claims may be only what stands in for a mistake.
+			continue
+		}
+		for _, e := range c.Endpoints {
+			pattern := e.Functions.String()
+			mine := c.claim(pattern)
+			l.collision(mine, functions.add(mine, pattern), fmt.Sprintf("the functions %s are served", pattern),
+				"leave them to one endpoint; another may serve the whole namespace")
+		}
+		for _, s := range c.Sinks {
+			mine := c.claim(s.Egress)
+			l.collision(mine, egresses.add(mine, s.Egress), fmt.Sprintf("the egress %s is delivered", s.Egress),
+				"give each egress an id of its own")
+		}
+		for _, address := range c.Listens {
+			mine := c.claim(address)
+			l.collision(mine, addresses.listen(mine, address), fmt.Sprintf("the address %s is taken", address),
+				"give each an address of its own")
+		}
+	}
+}
+
+// collision reports that second wants what first has.
+func (l *loader) collision(second, first claim, what, hint string) {
+	if first.at.File != "" {
+		l.report(kind.Problem{
+			Position: second.at, Field: second.field, Message: fmt.Sprintf("%s already, see %v", what, first.at), Hint: hint,
+		})
+	}
+}
+
+// claim is where a file says that a component wants something alone.
+type claim struct {
+	at    kind.Position
+	field string
+}
+
+// claims are the first of each thing.
+type claims map[string]claim
+
+// add returns the claim that was there before, if there was one.
+func (cs claims) add(c claim, what string) (first claim) {
+	first, taken := cs[what]
+	if !taken {
+		cs[what] = c
+	}
+	return first
+}
+
+// listen is add for addresses: an address of every host also takes its port of each, and the reverse.
+func (cs claims) listen(c claim, address string) (first claim) {
+	if file, unix := strings.CutPrefix(address, "unix:"); unix {
+		return cs.add(c, "unix:"+path.Clean(file))
+	}
+	name, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return cs.add(c, address)
+	}
+	if port == "0" { // Any port that is free.
+		return claim{}
+	}
+	every, some := ":"+port, "some:"+port
+	rivals := []string{host(name) + every, every}
+	if host(name) == "" {
+		rivals = append(rivals, some)
+	}
+	for _, rival := range rivals {
+		if first, taken := cs[rival]; taken {
+			return first
+		}
+	}
+	cs.add(c, some)
+	return cs.add(c, host(name)+every)
+}
+
+// claim finds where in the component something is said. A kind does not tell; but it is there as a text,
+// or an address by its port, unless it is what the kind does when it is told nothing.
+func (c *Component) claim(what string) claim {
+	texts := []string{what}
+	if _, port, err := net.SplitHostPort(what); err == nil {
+		texts = append(texts, port)
+	}
+	for _, text := range texts {
+		for _, f := range c.in.spec.Fields {
+			if f.Value.Shape == kind.Scalar && f.Value.Text == text {
+				return claim{f.Value.Position, c.in.specPath + "." + f.Name}
+			}
+		}
+	}
+	return claim{c.At, ""}
+}
+
+// host returns one name for all names of a host that can be told to be one; "" is every host.
+func host(name string) string {
+	switch ip := net.ParseIP(name); {
+	case ip != nil && ip.IsUnspecified():
+		return ""
+	case ip != nil:
+		return ip.String()
+	case strings.EqualFold(name, "localhost"):
+		return "127.0.0.1"
+	default:
+		return strings.ToLower(name)
+	}
+}
