@@ -47,8 +47,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(engineCommand())
-	err := root.ExecuteContext(ctx)
+	root.AddCommand(engineCommand(), remoteCommand(), remoteServerCommand())
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	if errors.As(err, new(failure)) {
 		return exitFailed
 	}
-	fmt.Fprintln(stderr, "try: loadgen engine --help")
+	fmt.Fprintf(stderr, "try: %s --help\n", cmd.CommandPath())
 	return exitUsage
 }
 

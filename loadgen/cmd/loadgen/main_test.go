@@ -95,6 +95,13 @@ func TestBadCommandLines(t *testing.T) {
 		{"engine --across", "across: only pingpong"},
 		{"engine --cpuprofile /nowhere/at/all", "profile: open /nowhere/at/all"},
 		{"engine --keys 0 --messages 0 --backend s3", "keys: 0, want 1 to 1000000000; messages: 0"},
+		{"remote extra", "extra"},
+		{"remote --network udp", "network: udp, want unix or tcp"},
+		{"remote --server apache", "server: apache, want fasthttp or net/http"},
+		{"remote --connections -1 --rounds 0", "connections: -1, want 1 to 65536; rounds: 0, want 1"},
+		{"remote --invocations 1,x", "invalid argument"},
+		{"remote --seconds 0", "seconds: 0, want more than 0"},
+		{"remote --cpuprofile /nowhere/at/all", "profile: open /nowhere/at/all"},
 	}
 	for _, tt := range tests {
 		var stdout, stderr bytes.Buffer

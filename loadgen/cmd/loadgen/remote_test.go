@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/loadgen/remote"
+)
+
+// The second process of loadgen remote is the program itself: here, the test binary.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == remote.ServeCommand {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// The last line of stdout is one object, and both sides are verified over each network.
+func TestRemote(t *testing.T) {
+	profile := filepath.Join(t.TempDir(), "cpu")
+	for _, args := range []string{
+		"--network unix --keys 200 --cpuprofile " + profile,
+		"--network tcp --keys 200",
+		"--network tcp --keys 200 --server net/http",
+		"--in-process --shards 1",
+	} {
+		var stdout, stderr bytes.Buffer
+		args += " --json --invocations 1,20 --connections 4 --rounds 1 --seconds 0.02"
+		if code := run(t.Context(), append([]string{"remote"}, strings.Fields(args)...), &stdout, &stderr); code != exitDone {
+			t.Errorf("%s: exit code %d: %s", args, code, stderr.String())
+			continue
+		}
+		var report remote.Report
+		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
+			t.Errorf("%s: stdout is %q: %v", args, stdout.String(), err)
+		}
+		if !report.Verified || len(report.Figures) != 2 || strings.Count(stdout.String(), "\n") != 1 {
+			t.Errorf("%s: stdout is %q", args, stdout.String())
+		}
+		if n := strings.Count(stderr.String(), "round 1 of 1"); n != 2 {
+			t.Errorf("%s: stderr is %q", args, stderr.String())
+		}
+	}
+	if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
+		t.Errorf("--cpuprofile wrote nothing: %v", err)
+	}
+}
+
+// Without --json the report is for people.
+func TestRemoteText(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	args := strings.Fields("remote --invocations 5 --keys 100 --connections 2 --rounds 1 --seconds 0.02")
+	if code := run(t.Context(), args, &stdout, &stderr); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	if !strings.HasSuffix(stdout.String(), "verified  true\n") {
+		t.Errorf("stdout is %q", stdout.String())
+	}
+}
