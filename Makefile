@@ -17,7 +17,7 @@ BENCH    ?= .
 COUNT    ?= 10
 WORKLOAD ?= counter
 
-.PHONY: help build demo test lint race fuzz bench bench-peers sim profile clean
+.PHONY: help build demo test lint race fuzz bench bench-peers sim test-sdks profile clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ race:
 	@cc=$$(go env CC); command -v $${cc%% *} >/dev/null || \
 		{ echo "make race: no C compiler ($$cc); the race detector needs one: install gcc or set CC" >&2; exit 1; }
 	CGO_ENABLED=1 go test -count=1 -race $$(grep -rlE --include='*.go' --exclude-dir=testdata --exclude-dir=sim \
-		'^[[:space:]]+go [a-zA-Z_]|"(sync|sync/atomic|.*/xsync/.*|.*/x/sync/.*|.*/millrace/engine)"$$' . | \
+		'^[[:space:]]+go [a-zA-Z_]|\.Go\(|"(sync|sync/atomic|.*/xsync/.*|.*/x/sync/.*|.*/millrace/engine)"$$' . | \
 		sed 's|/[^/]*$$||' | sort -u)
 
 ## fuzz         every fuzz target for FUZZTIME (20s)
@@ -83,6 +83,18 @@ sim:
 		-args -seeds=$(SEEDS) $(if $(SEED),-seed=$(SEED)) >bin/sim.log 2>&1; status=$$?; \
 	test $${status}$(SEED) = 0 || sed '/^sim: /d' bin/sim.log; \
 	sed -n '/^sim: /p' bin/sim.log | grep . || { echo "sim: 0 passed, 1 failed"; status=1; }; \
+	exit $$status
+
+# The SDKs run in processes of their own, in the versions that go.mod and package-lock.json say.
+SDK_TESTS_go := -skip=/.*JavaScript
+SDK_TESTS_js := -run=^TestGreeterRemote$$/.*JavaScript
+
+## test-sdks    the official SDKs against the engine; SDK=go or SDK=js for one
+test-sdks:
+	@mkdir -p bin
+	@MILLRACE_REQUIRE=$${MILLRACE_REQUIRE:-all} go test -count=1 -v '$(or $(SDK_TESTS_$(SDK)),-run=.)' ./protocols/sdktest >bin/sdks.log 2>&1; status=$$?; \
+	test $$status = 0 || cat bin/sdks.log; \
+	echo "sdks: $$(grep -c '^--- PASS' bin/sdks.log) passed, $$(grep -c '^--- FAIL' bin/sdks.log) failed"; \
 	exit $$status
 
 ## profile      where the time and the memory of WORKLOAD=w (counter) go

@@ -33,7 +33,7 @@ func (s *Schema) Counter(name string) Counter {
 	return Counter{c}
 }
 
-// Add counts n more.
+// Add counts n more; n is not negative.
 func (c Counter) Add(n int64) { c.n.n.Add(n) }
 
 // Inc counts one more.

@@ -37,7 +37,7 @@ type FunctionStats struct {
 	OutEgress int64 // and records emitted.
 	Failures  int64 // Invocations, or attempts at a request, that left no trace.
 	Suspended int64 // Addresses that wait to be resumed, now.
-	Backlog   int64 // Messages that wait at their addresses, now.
+	Backlog   int64 // Messages that wait at their addresses, now: those of requests in progress, too.
 
 	// Counters are those that the function has declared with Schema.Counter.
 	Counters []CounterStats
