@@ -34,7 +34,7 @@ func (h *HTTP) answer(p *peer, c *call) (keep bool, e *remote.Error) {
 		return false, e
 	}
 	if !strings.EqualFold(string(head.ContentType()), octetStream) {
-		return fail(remote.Broken, errors.New("the content type is not "+octetStream))
+		return fail(remote.Broken, fmt.Errorf("the content type is %.60q: want exactly %s", head.ContentType(), octetStream))
 	}
 	if head.ContentLength() > h.c.PayloadMax {
 		return fail(remote.TooLarge, fmt.Errorf("%d bytes, at most %d are accepted", head.ContentLength(), h.c.PayloadMax))
@@ -46,7 +46,7 @@ func (h *HTTP) answer(p *peer, c *call) (keep bool, e *remote.Error) {
 	case err != nil && p.link.err != nil:
 		return false, h.lost(p, c, "reading the answer")
 	case err != nil:
-		return fail(remote.Broken, err)
+		return fail(remote.Broken, fmt.Errorf("the body cannot be read: %w", err))
 	}
 	if err := DecodeReply(c.buf, &c.r.Reply); err != nil {
 		// The connection may be out of step. That is one more reason to do without it.

@@ -51,6 +51,7 @@ func TestAnswerOfSuccess(t *testing.T) {
 	tests := []struct {
 		name, answer string
 		closed       bool // The connection, by the server or because it cannot be used again.
+		open         bool // The server leaves it open, but listens no more.
 	}{
 		{name: "plain", answer: ok(body)},
 		{name: "another 2xx", answer: strings.Replace(ok(body), "200 OK", "207 Whatever", 1)},
@@ -72,14 +73,18 @@ func TestAnswerOfSuccess(t *testing.T) {
 		},
 		{name: "until the end", answer: "HTTP/1.1 200 OK\r\n" + octet + "\r\n" + string(body), closed: true},
 		{name: "HTTP/1.0", answer: strings.Replace(ok(body), "HTTP/1.1", "HTTP/1.0", 1), closed: true},
-		{name: "connection close", answer: ok(body, "Connection: close"), closed: true},
+		{name: "connection close", answer: ok(body, "Connection: close"), closed: true, open: true},
 		{name: "two answers", answer: ok(body) + ok(echoBytes(mustAppend(t, "another"))), closed: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newRawServer(t, "tcp", func(n int, c *rawConn) {
 				if n == 0 && c.request() != nil {
-					if c.write(tt.answer) != nil || tt.closed {
+					err := c.write(tt.answer)
+					if tt.open {
+						c.closed()
+					}
+					if err != nil || tt.closed {
 						return
 					}
 				}
@@ -147,6 +152,7 @@ func TestAnswerOfFailure(t *testing.T) {
 		{name: "415", answer: status("415 Type"), reason: remote.Refused, status: 415, stays: true},
 		{name: "500 in chunks", answer: "HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(body), reason: remote.Refused, status: 500},
 		{name: "500 without an end", answer: "HTTP/1.1 500 Oops\r\nContent-Length: 1000000\r\n\r\noops", reason: remote.Refused, status: 500, open: true},
+		{name: "503 and close", answer: status("503 Bye", "Connection: close"), reason: remote.Refused, status: 503, open: true},
 		{name: "599", answer: status("599 ?"), reason: remote.Refused, status: 599, stays: true},
 		{name: "101", answer: "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", reason: remote.Refused, status: 101, open: true},
 		{name: "nothing but interim", answer: strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), reason: remote.Refused, open: true},

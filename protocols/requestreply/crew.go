@@ -29,12 +29,13 @@ type crew struct {
 
 	running sync.WaitGroup
 
-	mu      sync.Mutex
-	workers map[*worker]struct{} // Guarded by mu.
-	idle    []*worker            // Guarded by mu; the latest used is the last.
-	line    line                 // Guarded by mu; empty as long as a worker is idle.
-	sweep   *time.Timer          // Guarded by mu; lets go of the idle ones.
-	closed  bool                 // Guarded by mu.
+	mu       sync.Mutex
+	workers  map[*worker]struct{} // Guarded by mu.
+	idle     []*worker            // Guarded by mu; the latest used is the last.
+	line     line                 // Guarded by mu; empty as long as a worker is idle.
+	sweep    *time.Timer          // Guarded by mu; lets go of the idle ones.
+	sweeping bool                 // Guarded by mu; sweep will fire.
+	closed   bool                 // Guarded by mu.
 }
 
 // worker is one goroutine of a crew, with the connection that it uses. Whoever takes it from crew.idle,
@@ -92,22 +93,16 @@ func (k *crew) add(c *call) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		go c.r.Done(c.fail(remote.Unreachable, errClosed))
+		go c.r.Done(c.fail(remote.Unreachable, errClosed)) // It may invoke, and come here again.
 		return
 	}
-	// Best is who has a connection to there. To take one from elsewhere is worse than to begin another.
-	at := len(k.idle) - 1
-	for at >= 0 && k.idle[at].route != c.to.route {
-		at--
-	}
-	switch {
-	case at < 0 && len(k.workers) < k.most:
-		k.begin(c)
-	case len(k.idle) > 0:
-		at = max(at, 0)
+	switch at := k.pick(c.to.route); {
+	case at >= 0:
 		w := k.idle[at]
 		k.idle = slices.Delete(k.idle, at, at+1)
 		w.work <- c
+	case len(k.workers) < k.most:
+		k.begin(c)
 	default:
 		k.line.push(c)
 		if c.timer == nil {
@@ -116,6 +111,24 @@ func (k *crew) add(c *call) {
 			c.timer.Reset(time.Until(c.until))
 		}
 	}
+}
+
+// pick returns which idle worker does a call best, or -1: one with a connection to there, else one without
+// any, else a new one, else the one that has been idle longest. It needs mu.
+func (k *crew) pick(to route) int {
+	best := -1
+	for i := len(k.idle) - 1; i >= 0; i-- {
+		if k.idle[i].route == to {
+			return i
+		}
+		if best < 0 && k.idle[i].raw == nil {
+			best = i
+		}
+	}
+	if best < 0 && len(k.idle) > 0 && len(k.workers) == k.most {
+		best = 0
+	}
+	return best
 }
 
 // begin needs mu.
@@ -171,13 +184,13 @@ func (k *crew) next(w *worker) (c *call, closed bool) {
 	}
 	w.used = time.Now()
 	k.idle = append(k.idle, w)
-	if len(k.idle) == 1 {
-		if k.sweep == nil {
-			k.sweep = time.AfterFunc(idleMax, k.dismiss)
-		} else {
-			k.sweep.Reset(idleMax)
-		}
+	switch {
+	case k.sweep == nil:
+		k.sweep = time.AfterFunc(idleMax, k.dismiss)
+	case !k.sweeping:
+		k.sweep.Reset(idleMax)
 	}
+	k.sweeping = true
 	return nil, false
 }
 
@@ -191,7 +204,7 @@ func (k *crew) dismiss() {
 		n++
 	}
 	k.idle = slices.Delete(k.idle, 0, n)
-	if len(k.idle) > 0 {
+	if k.sweeping = len(k.idle) > 0; k.sweeping {
 		k.sweep.Reset(idleMax - time.Since(k.idle[0].used))
 	}
 }

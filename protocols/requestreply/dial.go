@@ -46,7 +46,7 @@ func dialer(conf *tls.Config, allow []netip.Prefix) dialFunc {
 		secure := tls.Client(raw, conf)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = raw.Close()
-			return nil, nil, fmt.Errorf("tls: %w", err)
+			return nil, nil, fmt.Errorf("handshake: %w", err)
 		}
 		return secure, raw, nil
 	}

@@ -3,6 +3,7 @@
 package requestreply
 
 import (
+	"context"
 	"fmt"
 	"io"
 	nethttp "net/http"
@@ -96,7 +97,7 @@ func TestHTTPAllocatesNothing(t *testing.T) {
 // A connection that the server has closed while nobody used it costs no attempt, whenever that shows; but
 // one on which the answer has begun, or a new one, does.
 func TestHTTPStaleConnection(t *testing.T) {
-	closed := make(chan struct{})
+	closed, taken := make(chan struct{}), make(chan struct{}, 1)
 	tests := map[string]struct {
 		serve func(n int, c *rawConn)
 		fails bool
@@ -149,6 +150,7 @@ func TestHTTPStaleConnection(t *testing.T) {
 			}
 			body, _ := io.ReadAll(c.request().Body)
 			_ = c.write(ok(echoBytes(body)))
+			<-taken
 			_ = c.write(ok(echoBytes(body)))
 			closed <- struct{}{}
 			c.closed()
@@ -156,10 +158,15 @@ func TestHTTPStaleConnection(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := newRawServer(t, "tcp", tt.serve)
+			s := newRawServer(t, "unix", tt.serve) // What is written there has arrived.
 			h := newHTTP(t, HTTPConfig{URL: s.url()})
 			ask(h, "first", ample).echoed(t)
+			taken <- struct{}{}
 			<-closed
+			select {
+			case <-taken:
+			default:
+			}
 			second := ask(h, "second", ample)
 			if tt.fails {
 				second.failed(t, remote.Unreachable, "")
@@ -174,8 +181,51 @@ func TestHTTPStaleConnection(t *testing.T) {
 	}
 }
 
+// A request that has no time ends at once, and does no harm to the connection.
+func TestHTTPNoTime(t *testing.T) {
+	s := newRawServer(t, "tcp", func(_ int, c *rawConn) { c.echoAll() })
+	h := newHTTP(t, HTTPConfig{URL: s.url()})
+	ask(h, "hello", ample).echoed(t)
+	ask(h, "hello", 0).failed(t, remote.TimedOut, "no time")
+	ask(h, "hello", ample).echoed(t)
+	shut(t, h)
+	if s.connections() != 1 {
+		t.Errorf("%d connections, want 1", s.connections())
+	}
+}
+
 func TestHTTPInvokeAfterClose(t *testing.T) {
 	h := newHTTP(t, HTTPConfig{URL: "http://127.0.0.1:1/"})
 	shut(t, h)
 	ask(h, "hello", ample).failed(t, remote.Unreachable, "closed")
+}
+
+// Everything that is wrong with a configuration is told at once, without what is secret.
+func TestHTTPConfigValidate(t *testing.T) {
+	_, err := NewHTTP(HTTPConfig{
+		URL: "tcp://user:secret@fns/", Connect: -1, Write: -1, Read: -1, PoolSize: -1, PoolTTL: -1, PayloadMax: -1,
+	})
+	for _, field := range []string{"URL", "Connect", "Write", "Read", "PoolSize", "PoolTTL", "PayloadMax"} {
+		if err == nil || !strings.Contains(err.Error(), field) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v, want it to say %s", err, field)
+		}
+	}
+}
+
+// A request that the protocol has no form for is not sent, by any way.
+func TestNotUTF8(t *testing.T) {
+	s := newRawServer(t, "unix", func(_ int, c *rawConn) { c.echoAll() })
+	for _, i := range []remote.Invoker{
+		newHTTP(t, HTTPConfig{URL: s.url()}),
+		NewInProcess(handlerFunc(func(_ context.Context, b []byte) ([]byte, error) { return echoBytes(b), nil }), InProcessConfig{}),
+	} {
+		a := ask(nothing{}, "hello", ample)
+		a.r.ID = []byte("\xff")
+		a.again(i)
+		a.failed(t, remote.Broken, "UTF-8")
+		a.r.ID = []byte("id")
+		a.again(i)
+		a.echoed(t)
+		shut(t, i)
+	}
 }

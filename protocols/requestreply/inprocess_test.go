@@ -5,6 +5,7 @@ package requestreply
 import (
 	"context"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/millrace-io/millrace/engine/remote"
@@ -57,4 +58,27 @@ func TestInProcessFailures(t *testing.T) {
 			shut(t, p)
 		})
 	}
+}
+
+// A handler that has been given up keeps what it was lent, while the request is under way again.
+func TestInProcessLateHandlerReads(t *testing.T) {
+	over, changed := make(chan struct{}), make(chan bool, 1)
+	p := NewInProcess(handlerFunc(func(ctx context.Context, b []byte) ([]byte, error) {
+		before := string(b)
+		if strings.Contains(before, "late") {
+			<-over
+			changed <- string(b) != before
+		}
+		return echoBytes(b), nil
+	}), InProcessConfig{})
+	a := ask(p, "late", soon)
+	a.failed(t, remote.TimedOut, "")
+	a.text, a.r.Messages[0].Value, a.r.Timeout = "next", []byte("next"), ample
+	a.again(p)
+	a.echoed(t)
+	close(over)
+	if <-changed {
+		t.Error("the handler saw another request")
+	}
+	shut(t, p)
 }

@@ -94,6 +94,68 @@ func TestHTTPPoolSize(t *testing.T) {
 	}
 }
 
+// While nobody is there, a request at a time takes one goroutine, not one more each time. While there are
+// many hosts, each keeps its connection until the pool is full.
+func TestHTTPWorkers(t *testing.T) {
+	workers := func(h *HTTP) int {
+		h.crew.mu.Lock()
+		defer h.crew.mu.Unlock()
+		return len(h.crew.workers)
+	}
+	h := newHTTP(t, HTTPConfig{URL: "http+unix://" + socketPath(t)})
+	a := ask(h, "hello", ample)
+	for range 20 {
+		a.failed(t, remote.Unreachable, "")
+		a.again(h)
+	}
+	a.failed(t, remote.Unreachable, "")
+	if n := workers(h); n != 1 {
+		t.Errorf("%d workers for one request at a time", n)
+	}
+	shut(t, h)
+
+	const hosts, size = 6, 4
+	h = newHTTP(t, HTTPConfig{URL: "http://{function.name}/", PoolSize: size})
+	var conns counted
+	h.dial = func(_ context.Context, to route) (net.Conn, net.Conn, error) {
+		client, server := net.Pipe()
+		go func() {
+			c := &rawConn{Conn: server, r: bufio.NewReader(server)}
+			for r := c.request(); r != nil; r = c.request() {
+				if r.Host+":80" != to.address {
+					t.Errorf("a request for %s at %s", r.Host, to.address)
+				}
+				body, _ := io.ReadAll(r.Body)
+				_ = c.write(ok(echoBytes(body)))
+			}
+		}()
+		return client, client, nil
+	}
+	conns.watch(h)
+	all := func(hosts int) {
+		for i := range hosts {
+			a := ask(nothing{}, "hello", ample)
+			a.r.Target.Name = fmt.Sprint("host-", i)
+			a.again(h)
+			a.echoed(t)
+		}
+	}
+	for range 5 {
+		all(size)
+	}
+	if n := conns.all.Load(); n != size {
+		t.Errorf("%d connections to %d hosts", n, size)
+	}
+	all(hosts)
+	if n := conns.most.Load(); n != size || workers(h) != size {
+		t.Errorf("%d connections at a time and %d workers, want %d", n, workers(h), size)
+	}
+	shut(t, h)
+	if n := conns.open.Load(); n != 0 {
+		t.Errorf("%d connections are left open", n)
+	}
+}
+
 // Requests that wait are served in their order.
 func TestHTTPFirstComeFirstServed(t *testing.T) {
 	var order []string
@@ -148,7 +210,14 @@ func TestHTTPIdle(t *testing.T) {
 		var conns counted
 		h.dial = func(context.Context, route) (net.Conn, net.Conn, error) {
 			client, server := net.Pipe()
-			go (&rawConn{Conn: server, r: bufio.NewReader(server)}).echoAll()
+			go func() {
+				c := &rawConn{Conn: server, r: bufio.NewReader(server)}
+				for r := c.request(); r != nil; r = c.request() {
+					time.Sleep(time.Millisecond) // So that requests that begin together are under way together.
+					body, _ := io.ReadAll(r.Body)
+					_ = c.write(ok(echoBytes(body)))
+				}
+			}()
 			return client, client, nil
 		}
 		conns.watch(h)
@@ -174,7 +243,7 @@ func TestHTTPIdle(t *testing.T) {
 		}
 		time.Sleep(idleMax / 2)
 		all(1)
-		time.Sleep(idleMax / 2)
+		time.Sleep(idleMax/2 + time.Millisecond)
 		if n := workers(); n != 1 || conns.open.Load() != 1 {
 			t.Errorf("%d workers with %d connections, want the one that was used", n, conns.open.Load())
 		}
@@ -182,7 +251,7 @@ func TestHTTPIdle(t *testing.T) {
 		if n := conns.all.Load(); n != 4 {
 			t.Errorf("%d connections in all, want 4", n)
 		}
-		time.Sleep(idleMax)
+		time.Sleep(idleMax + time.Millisecond)
 		if n := workers(); n != 0 || conns.open.Load() != 0 {
 			t.Errorf("%d workers with %d connections, want none", n, conns.open.Load())
 		}

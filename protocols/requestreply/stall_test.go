@@ -5,6 +5,7 @@ package requestreply
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -110,7 +111,37 @@ func TestHTTPStalls(t *testing.T) {
 	}
 }
 
-// The same over sockets, where time is not ours.
+// Time that runs out on a connection that has been used before is no sign that it was closed.
+func TestHTTPStallIsNotStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHTTP(t, HTTPConfig{URL: "http://functions/", Read: time.Second})
+		conns := 0
+		h.dial = func(context.Context, route) (net.Conn, net.Conn, error) {
+			client, server := net.Pipe()
+			conns++
+			go func() {
+				c := &rawConn{Conn: server, r: bufio.NewReader(server)}
+				body, _ := io.ReadAll(c.request().Body)
+				_ = c.write(ok(echoBytes(body)))
+				c.closed()
+			}()
+			return client, client, nil
+		}
+		a := ask(h, "hello", ample)
+		a.echoed(t)
+		begun := time.Now()
+		a.again(h)
+		a.failed(t, remote.TimedOut, "")
+		if d := time.Since(begun); d != time.Second || conns != 1 {
+			t.Errorf("%v and %d connections, want 1 s and 1", d, conns)
+		}
+		if err := h.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The stalls again, over sockets, where time is not ours.
 func TestHTTPStallsOnSockets(t *testing.T) {
 	for _, tt := range stalls() {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -313,4 +314,52 @@ func TestTLSFilesProblems(t *testing.T) {
 			t.Errorf("%s: Load: %v", name, err)
 		}
 	}
+}
+
+// corked holds back what is written, once it is corked, until it is closed.
+type corked struct {
+	net.Conn
+	on  bool
+	out []byte
+}
+
+func (c *corked) Write(p []byte) (int, error) {
+	if c.on {
+		c.out = append(c.out, p...)
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *corked) Close() error {
+	_ = c.SetWriteDeadline(time.Time{}) // TLS has just said that it writes no more.
+	_, _ = c.Conn.Write(c.out)
+	return c.Conn.Close()
+}
+
+// The end of a connection that comes with the last chunk does not make the answer look cut.
+func TestHTTPEndWithLastChunk(t *testing.T) {
+	ca := newAuthority(t)
+	cert, key := ca.sign(t, nil)
+	pair, err := tls.X509KeyPair(cert, keyPEM(t, key, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newRawServer(t, "tcp", func(_ int, c *rawConn) {
+		cork := &corked{Conn: c.Conn}
+		secured := tls.Server(cork, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12})
+		c = &rawConn{Conn: secured, r: bufio.NewReader(secured)}
+		body, _ := io.ReadAll(c.request().Body)
+		cork.on = true
+		_ = c.write("HTTP/1.1 200 OK\r\n" + octet + "Transfer-Encoding: chunked\r\n\r\n" + chunks(echoBytes(body)))
+		_ = secured.Close()
+	})
+	conf, err := TLSFiles{TrustCACerts: file(t, "ca.pem", ca.pem)}.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHTTP(t, HTTPConfig{URL: httpsURL(s), TLS: conf})
+	ask(h, "hello", ample).echoed(t)
+	ask(h, "again", ample).echoed(t)
+	shut(t, h)
 }
