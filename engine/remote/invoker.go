@@ -45,6 +45,9 @@ type Request struct {
 	// Scratch is the invoker's own, for buffers; it stays with the request when that is used again, but
 	// only for the same invoker.
 	Scratch any
+	// Release, if the invoker sets it before Done, is called once when nobody needs Reply any more: for
+	// replies so large that their memory should not wait for the next use of the request.
+	Release func()
 
 	done     func(error)
 	underway atomic.Bool
@@ -71,6 +74,15 @@ type Message struct {
 func (r *Request) Begin(done func(error)) {
 	r.done = done
 	r.underway.Store(true)
+}
+
+// Recycle is the engine's: it says that nobody needs Reply any more.
+func (r *Request) Recycle() {
+	r.Reply.Reset()
+	if f := r.Release; f != nil {
+		r.Release = nil
+		f()
+	}
 }
 
 // SetTimeout is the engine's: it sets Timeout, in milliseconds.

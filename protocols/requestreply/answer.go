@@ -41,6 +41,10 @@ func (h *HTTP) answer(p *peer, c *call) (keep bool, e *remote.Error) {
 	}
 	whole, err := h.readBody(p, c)
 	switch {
+	case errors.Is(err, errNoRoom):
+		return fail(remote.TimedOut, err)
+	case errors.Is(err, errClosed):
+		return fail(remote.Unreachable, err)
 	case errors.Is(err, errTooLarge):
 		return fail(remote.TooLarge, fmt.Errorf("more than %d bytes", h.c.PayloadMax))
 	case err != nil && p.link.err != nil:
@@ -94,7 +98,7 @@ func (h *HTTP) readBody(p *peer, c *call) (whole bool, err error) {
 	*wire = bounded{r: p.resp.BodyStream(), left: h.c.PayloadMax}
 	plain, err := decompress(wire, p.resp.Header.ContentEncoding())
 	if err == nil {
-		c.buf, err = appendAll(c.buf, plain, p.resp.Header.ContentLength(), h.c.PayloadMax)
+		err = h.readAll(c, plain, p.resp.Header.ContentLength())
 	}
 	if err != nil {
 		return false, err
@@ -149,25 +153,33 @@ func decompress(r io.Reader, encoding []byte) (io.Reader, error) {
 	return nil, errors.New("the content encoding is neither gzip nor deflate")
 }
 
-// appendAll reads r to its end. It takes memory for what has come, not for what has been announced.
-func appendAll(dst []byte, r io.Reader, announced, most int) ([]byte, error) {
-	const first = 64 << 10
-	if n := min(announced+1, first); n > cap(dst) { // With one more byte to see the end with.
-		dst = make([]byte, 0, n)
+// readAll reads r to its end into c.buf. It takes memory for what has come, not for what has been announced.
+func (h *HTTP) readAll(c *call, r io.Reader, announced int) error {
+	buf := c.buf[:0]
+	if n := min(announced+1, smallReply); n > cap(buf) { // With one more byte to see the end with.
+		buf = make([]byte, 0, n)
 	}
 	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
+		if len(buf) == cap(buf) {
+			size := max(2*cap(buf), bytes.MinRead)
+			if size > smallReply {
+				size = min(size, h.c.PayloadMax+1)
+			}
+			if err := h.room.grow(h.base, &c.share, size, c.until); err != nil {
+				return err
+			}
+			buf = append(make([]byte, 0, size), buf...)
 		}
-		n, err := r.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
 		switch {
-		case len(dst) > most:
-			return dst[:0], errTooLarge
+		case len(buf) > h.c.PayloadMax:
+			return errTooLarge
 		case err == io.EOF:
-			return dst, nil
+			c.buf = buf
+			return nil
 		case err != nil:
-			return dst[:0], err
+			return err
 		}
 	}
 }

@@ -55,7 +55,8 @@ type call struct {
 	to    *target
 	// buf holds the request and then, in its place, the reply, which aliases it until r is used again. The
 	// request is not needed when the first byte of the reply is there.
-	buf []byte
+	buf   []byte
+	share share // What buf takes of the invoker's room for large replies.
 
 	inLine     bool        // Guarded by crew.mu.
 	prev, next *call       // In line. Guarded by crew.mu.
@@ -63,7 +64,7 @@ type call struct {
 }
 
 // bufKept bounds the buffer that stays with a request.
-const bufKept = 1 << 20
+const bufKept = 256 << 10
 
 // callOf prepares the Scratch of a request that has just been invoked.
 func callOf(r *remote.Request, to *target) *call {
@@ -72,11 +73,17 @@ func callOf(r *remote.Request, to *target) *call {
 		c = &call{r: r}
 		r.Scratch = c
 	}
+	r.Recycle()
+	c.shrink()
+	c.to, c.until = to, time.Now().Add(r.Timeout)
+	return c
+}
+
+// shrink lets go of a buffer that was needed for once.
+func (c *call) shrink() {
 	if cap(c.buf) > bufKept {
 		c.buf = nil
 	}
-	c.to, c.until = to, time.Now().Add(r.Timeout)
-	return c
 }
 
 // fail returns what a call ends with.

@@ -56,10 +56,21 @@ func (h *HTTP) serve(w *worker, c *call) (mine bool, err error) {
 	if w.peer == nil {
 		w.peer = newPeer()
 	}
-	if e := h.attempt(w, c); e != nil {
+	e := h.attempt(w, c)
+	switch {
+	case e != nil:
+		h.leave(c)
 		return true, e
+	case c.share != share{}:
+		c.r.Release = func() { h.leave(c) }
 	}
 	return true, nil
+}
+
+// leave gives up the memory of a reply that nobody needs any more.
+func (h *HTTP) leave(c *call) {
+	c.shrink()
+	h.room.release(&c.share)
 }
 
 func (h *HTTP) attempt(w *worker, c *call) *remote.Error {

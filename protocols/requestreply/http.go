@@ -30,7 +30,8 @@ type HTTPConfig struct {
 	PoolSize int
 	// PoolTTL is how old a connection may become, less up to a fifth by chance. 0: as old as it likes.
 	PoolTTL time.Duration
-	// PayloadMax bounds the body of an answer, compressed or not. Default 32 MiB.
+	// PayloadMax bounds the body of an answer, compressed or not. Default 32 MiB. All large answers that are
+	// being read at a time have 64 MiB together, and one of them more; others wait.
 	PayloadMax int
 
 	TLS *tls.Config // For https; nil: the system's certificates.
@@ -84,6 +85,7 @@ type HTTP struct {
 	c       HTTPConfig
 	targets *targets
 	crew    *crew
+	room    *room
 	dial    dialFunc
 	base    context.Context // Over when the invoker is closed.
 	stop    context.CancelFunc
@@ -100,7 +102,7 @@ func NewHTTP(c HTTPConfig) (*HTTP, error) {
 		return nil, fmt.Errorf("requestreply: URL: %w", err)
 	}
 	t.unixTLS = t.unix && t.scheme == "https" && c.TLS != nil
-	h := &HTTP{c: c, targets: newTargets(t), dial: dialer(c.TLS, c.Allow)}
+	h := &HTTP{c: c, targets: newTargets(t), room: newRoom(), dial: dialer(c.TLS, c.Allow)}
 	h.crew = newCrew(c.PoolSize, h.serve)
 	h.base, h.stop = context.WithCancel(context.Background())
 	return h, nil

@@ -53,7 +53,7 @@ func (ep *Endpoint) take() *Call {
 }
 
 func (ep *Endpoint) recycle(c *Call) {
-	c.Reply.Reset()
+	c.Recycle()
 	c.Known, c.Err, c.specs = nil, nil, nil
 	ep.free = append(ep.free, c)
 }
