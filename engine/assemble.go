@@ -97,7 +97,7 @@ func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) 
 	if invalid != nil {
 		return nil, invalid
 	}
-	w.directory = newDirectory(functions, w.endpoints)
+	w.directory = newDirectory(functions, w.endpoints, w.namespaceFull)
 	w.links = newLinks(w.directory, shard.Limits{SendsMax: c.SendsMax, PayloadBytesMax: c.PayloadBytesMax})
 	w.connect(ctx, b, schemas)
 	return w, nil
@@ -346,6 +346,11 @@ func (w *wiring) template() backend.Checkpoint {
 		cp.Generation = w.config.Backend.Generation()
 	}
 	return cp
+}
+
+func (w *wiring) namespaceFull(namespace string) {
+	w.config.Logger.Warn("further function types of the namespace are refused: name those that there are in endpoints of their own",
+		"namespace", clip(namespace), "types", addedMax)
 }
 
 // clip keeps what strangers choose from filling logs. slog quotes what would break a line.

@@ -19,7 +19,7 @@ func init() {
 		e := &Engine{wiring: w, ctx: ctx, closed: make(chan struct{}), fault: make(chan struct{})}
 		return &bridge.Application{
 			Loops: w.loops, Pumps: w.pumps, Drains: w.drains, Epochs: w.epochs, Gate: w.gate,
-			Entry: entry{e}, Memory: w.memory, Moving: w.moving, Engine: e,
+			Entry: entry{e}, Memory: w.memory, Moving: w.moving, Epoch: w.announce.Epoch, Engine: e,
 		}, nil
 	}
 }

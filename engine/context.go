@@ -85,7 +85,7 @@ func (c *Context) resolve(to Address, m TypedValue) (fn envelope.Function, in en
 	default:
 		in, err = accepts(c.inv.Function(fn), m)
 		if err == nil {
-			err = c.links.directory.at(fn).refuses(to.ID, m.Typename)
+			err = c.links.directory.at(fn).refuses(m.Typename, to.ID, c.selfID())
 		}
 		if err == nil {
 			return fn, in, true
@@ -118,11 +118,17 @@ func writeValue(b *envelope.Batch, e *envelope.Envelope, in envelope.Input, m Ty
 
 // link returns where messages of an input go, or fails the invocation.
 func (c *Context) link(in *inputDeclaration, id string) *link {
-	if l := c.links.of(in); l != nil && id != "" && len(id) <= statefun.IDBytesMax && (!l.text || utf8.ValidString(id)) {
+	if l := c.links.of(in); l != nil && id != "" && len(id) <= statefun.IDBytesMax && (!l.text || utf8.ValidString(id) && utf8.ValidString(c.selfID())) {
 		return l
 	}
 	c.badLink(in, id)
 	return nil
+}
+
+// selfID views the running instance's id.
+func (c *Context) selfID() string {
+	id, _ := c.inv.SelfID()
+	return alias(id)
 }
 
 func (c *Context) badLink(in *inputDeclaration, id string) {
@@ -131,7 +137,7 @@ func (c *Context) badLink(in *inputDeclaration, id string) {
 		return
 	}
 	if l := c.links.of(in); l != nil {
-		c.inv.Fail(c.links.directory.at(l.fn).refuses(id, in.typename))
+		c.inv.Fail(c.links.directory.at(l.fn).refuses(in.typename, id, c.selfID()))
 		return
 	}
 	c.inv.Fail(c.links.missing(in))

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,19 +26,25 @@ type directory struct {
 	list   atomic.Pointer[[]*function] // By number.
 	byType *xsync.MapOf[FunctionType, envelope.Function]
 
-	namespaces map[string]*endpoint // Those that are served as a whole. Written once.
-	mu         sync.Mutex           // Held to add.
-	added      int                  // Guarded by mu.
+	namespaces map[string]*namespace  // Those that are served as a whole. Written once.
+	mu         sync.Mutex             // Held to add.
+	told       func(namespace string) // Called when a namespace becomes full.
 }
 
-// addedMax bounds the function types that turn up while the engine runs. Whoever can send can make them up,
-// and each takes a table on every shard.
-const addedMax = 4096
+// namespace is one that an endpoint serves as a whole.
+type namespace struct {
+	endpoint *endpoint
+	added    atomic.Int32 // Function types that have turned up. Written with mu held.
+}
 
-func newDirectory(functions []*function, endpoints []endpoint) *directory {
+// addedMax bounds the function types of a namespace that turn up while the engine runs. Whoever can send can
+// make them up, and each takes a table of some 40 KiB on every shard that it has instances on.
+const addedMax = 256
+
+func newDirectory(functions []*function, endpoints []endpoint, told func(namespace string)) *directory {
 	d := &directory{
 		byType:     xsync.NewMapOf[FunctionType, envelope.Function](xsync.WithPresize(len(functions))),
-		namespaces: map[string]*endpoint{},
+		namespaces: map[string]*namespace{}, told: told,
 	}
 	d.list.Store(&functions)
 	for number, f := range functions {
@@ -45,7 +52,7 @@ func newDirectory(functions []*function, endpoints []endpoint) *directory {
 	}
 	for i := range endpoints {
 		if ep := &endpoints[i]; !ep.Functions.Exact() {
-			d.namespaces[ep.Functions.Namespace] = ep
+			d.namespaces[ep.Functions.Namespace] = &namespace{endpoint: ep}
 		}
 	}
 	return d
@@ -60,31 +67,42 @@ func (d *directory) at(number envelope.Function) *function { return d.all()[numb
 // typeOf returns the name of a function type.
 func (d *directory) typeOf(number envelope.Function) FunctionType { return d.at(number).typ }
 
+// known finds a function type by name that somebody has sent to before.
+func (d *directory) known(t FunctionType) (envelope.Function, bool) { return d.byType.Load(t) }
+
 // number finds a function type by name. The strings may be borrowed.
 func (d *directory) number(t FunctionType) (envelope.Function, bool) {
 	if number, ok := d.byType.Load(t); ok {
 		return number, true
 	}
-	ep := d.namespaces[t.Namespace]
-	if ep == nil || (Address{Type: t, ID: "any"}).Validate() != nil {
+	n := d.namespaces[t.Namespace]
+	if n == nil || n.added.Load() == addedMax || (Address{Type: t, ID: "any"}).Validate() != nil {
 		return 0, false
 	}
-	return d.add(t, ep)
+	return d.add(t, n)
 }
 
-func (d *directory) add(t FunctionType, ep *endpoint) (envelope.Function, bool) {
+// full reports whether a function type is not known only because its namespace has too many.
+func (d *directory) full(t FunctionType) bool {
+	n := d.namespaces[t.Namespace]
+	return n != nil && n.added.Load() == addedMax
+}
+
+func (d *directory) add(t FunctionType, n *namespace) (envelope.Function, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if number, ok := d.byType.Load(t); ok {
 		return number, true
 	}
 	before := d.all()
-	if d.added == addedMax || len(before) == envelope.FunctionsMax {
+	if n.added.Load() == addedMax || len(before) == envelope.FunctionsMax {
 		return 0, false
 	}
-	d.added++
+	if n.added.Add(1) == addedMax {
+		d.told(strings.Clone(t.Namespace))
+	}
 	t = FunctionType{Namespace: strings.Clone(t.Namespace), Name: strings.Clone(t.Name)}
-	list := append(before[:len(before):len(before)], elsewhere(t, ep))
+	list := append(before[:len(before):len(before)], elsewhere(t, n.endpoint))
 	d.list.Store(&list)
 	number := envelope.Function(len(before))
 	d.byType.Store(t, number)
@@ -96,13 +114,14 @@ func elsewhere(t FunctionType, ep *endpoint) *function {
 	return &function{typ: t, module: ep.module, endpoint: ep, states: &states{}}
 }
 
-// refuses says why a function that runs elsewhere cannot be sent a message: names and ids are text there.
-func (f *function) refuses(id, typename string) error {
+// refuses says why a function that runs elsewhere cannot be sent a message: names and ids are text there, the
+// sender's as well.
+func (f *function) refuses(typename string, ids ...string) error {
 	switch {
 	case f.endpoint == nil:
 		return nil
-	case !utf8.ValidString(id):
-		return fmt.Errorf("%w: an id for %s, which runs elsewhere, must be UTF-8", ErrMalformed, f.typ)
+	case slices.ContainsFunc(ids, func(id string) bool { return !utf8.ValidString(id) }):
+		return fmt.Errorf("%w: ids that %s, which runs elsewhere, is shown must be UTF-8: its own and its callers'", ErrMalformed, f.typ)
 	case typename == "" || len(typename) > 2*statefun.NameBytesMax+1 || !utf8.ValidString(typename):
 		return fmt.Errorf("%w: typename %q for %s, which runs elsewhere: want UTF-8 of 1 to %d bytes", ErrMalformed, clip(typename), f.typ, 2*statefun.NameBytesMax+1)
 	}
@@ -150,9 +169,9 @@ func (s *states) learn(missing []remote.Spec) (*shard.Specs, error) {
 			added[m.Name] = true
 			list = append(list, m)
 		}
-	}
-	if len(list) > checkpoint.NumbersMax {
-		return nil, fmt.Errorf("it declares %d state values: at most %d are possible", len(list), checkpoint.NumbersMax)
+		if len(list) > checkpoint.NumbersMax { // There may be a million, and others wait for the lock.
+			return nil, fmt.Errorf("it declares %d state values: at most %d are possible", len(list), checkpoint.NumbersMax)
+		}
 	}
 	if len(added) > 0 {
 		known = shard.NewSpecs(list)

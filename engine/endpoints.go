@@ -158,6 +158,18 @@ func (c *carrier) back(err error) {
 	c.loop.Complete(call)
 }
 
+// crowdedAny is crowded for all that came of one event.
+func (w *wiring) crowdedAny(batches map[uint16]*envelope.Batch) error {
+	for _, b := range batches {
+		for i := range b.Envelopes {
+			if err := w.crowded(b.Envelopes[i].Function); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // crowded refuses what would only wait at a function that runs elsewhere. What waits there may take as much
 // of the credit as is left: one that hangs takes half, two a third each, and there is always some for the
 // others.

@@ -290,13 +290,27 @@ func (e *Engine) settle(ctx context.Context) error {
 	if e.working.Err() != nil {
 		return nil // Doubt: nothing further is committed.
 	}
-	if err := e.waitIdle(ctx); err != nil {
-		return fmt.Errorf("engine: close: messages are still on their way: %w", err)
+	first, cancel := sooner(ctx)
+	defer cancel()
+	idle := e.waitIdle(first)
+	if idle != nil {
+		idle = fmt.Errorf("engine: close: messages are still on their way: %w", idle)
 	}
+	// What has come to its end is committed and leaves all the same: one function elsewhere that hangs must not
+	// take the records of the others with it.
 	if err := e.checkpoint(ctx); err != nil {
-		return fmt.Errorf("engine: close: last checkpoint: %w", err)
+		return errors.Join(idle, fmt.Errorf("engine: close: last checkpoint: %w", err))
 	}
-	return nil
+	return idle
+}
+
+// sooner is done a moment before ctx is, so that there is time for what comes next.
+func sooner(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/10, time.Second)))
 }
 
 func (e *Engine) stop(ctx context.Context) error {

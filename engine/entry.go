@@ -82,6 +82,9 @@ func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in env
 		return 0, 0, err
 	}
 	fn, ok := w.directory.number(to.Type)
+	if !ok && w.directory.full(to.Type) {
+		return 0, 0, fmt.Errorf("%w: %d function types of the namespace are known that no module names, which is the most", connector.ErrNoCredit, addedMax)
+	}
 	if !ok || w.directory.at(fn).external {
 		return 0, 0, fmt.Errorf("%w: %s", connector.ErrUnknownFunction, clip(to.Type.String()))
 	}
@@ -89,7 +92,7 @@ func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in env
 	in, ok = f.byTypename[m.Typename]
 	switch {
 	case f.endpoint != nil:
-		if err := f.refuses(to.ID, m.Typename); err != nil {
+		if err := f.refuses(m.Typename, to.ID); err != nil {
 			return 0, 0, fmt.Errorf("%w: %w", connector.ErrMalformed, err)
 		}
 		return fn, envelope.Untyped, w.crowded(fn)
@@ -126,6 +129,9 @@ func (n entry) Route(_ context.Context, id string, event connector.Event) error 
 	collected := &collector{e: n.e, byShard: map[uint16]*envelope.Batch{}}
 	if err := in.route(&Downstream{event: &event, links: n.e.links, to: collected}); err != nil {
 		return refused(err)
+	}
+	if err := n.e.crowdedAny(collected.byShard); err != nil {
+		return err
 	}
 	var bytes int64
 	for to, b := range collected.byShard {
@@ -283,7 +289,7 @@ func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M,
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, ErrClosing)
 	}
 	if l.text && !utf8.ValidString(id) {
-		return fmt.Errorf("engine: submit: %w", e.directory.at(l.fn).refuses(id, in.typename))
+		return fmt.Errorf("engine: submit: %w", e.directory.at(l.fn).refuses(in.typename, id))
 	}
 	if err := e.credit(ctx); err != nil {
 		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
@@ -338,7 +344,7 @@ func (e *Engine) Resume(ctx context.Context, a Address) error { return e.resume(
 func (e *Engine) Skip(ctx context.Context, a Address) error { return e.resume(ctx, a, true) }
 
 func (e *Engine) resume(ctx context.Context, a Address, skip bool) error {
-	fn, ok := e.directory.number(a.Type)
+	fn, ok := e.directory.known(a.Type) // Nothing is suspended at a type that nobody has sent to.
 	if !ok {
 		return fmt.Errorf("engine: resume %v: %w", a, ErrNoFunction)
 	}

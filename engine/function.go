@@ -101,16 +101,28 @@ func declareInput[I, M any](f Function[I], t Type[M], m func(I, *Context, M) err
 		}
 		return m(*(*I)(impl), contextOf(inv), v)
 	}
-	in.check = func(payload []byte) error {
-		_, err := t.Decode(payload)
-		return err
-	}
+	in.check = func(payload []byte) error { return decodes(t, payload) }
 	declared.mu.Lock()
 	defer declared.mu.Unlock()
 	in.number = len(declared.inputs)
 	declared.inputs = append(declared.inputs, &in.inputDeclaration)
 	f.d.inputs = append(f.d.inputs, &in.inputDeclaration)
 	return Input[M]{in}
+}
+
+// decodes reports why bytes from outside are no M. The codec is the user's code, called where no invocation
+// is there to fail: its panic refuses the bytes, and its error, which may show what is only borrowed, is kept
+// as text.
+func decodes[M any](t Type[M], payload []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: the codec of %s panicked: %v", ErrUndecodable, t.Typename(), p)
+		}
+	}()
+	if _, err := t.Decode(payload); err != nil {
+		return fmt.Errorf("%w: %v", ErrUndecodable, err)
+	}
+	return nil
 }
 
 // Request is an input that is answered with an R.

@@ -172,7 +172,7 @@ func Forward[M any](d *Downstream, to Ref[M], m M) error {
 	case to.id == "" || len(to.id) > statefun.IDBytesMax:
 		return fmt.Errorf("forward to %s: %w", in.fn.typ, statefun.ValidateID(to.id))
 	case l.text && !utf8.ValidString(to.id):
-		return fmt.Errorf("forward: %w", d.links.directory.at(l.fn).refuses(to.id, in.typename))
+		return fmt.Errorf("forward: %w", d.links.directory.at(l.fn).refuses(in.typename, to.id))
 	}
 	b, e := d.to.Post(l.fn, l.input, statefun.KeyHash(to.id), to.id)
 	if in.fixed && l.memory {

@@ -18,8 +18,31 @@ import (
 type reports struct {
 	failures  chan shard.Failure
 	dropped   atomic.Int64
-	suspended *xsync.MapOf[Address, struct{}] // Addresses that are suspended now.
-	told      map[FunctionType]time.Time      // Owned by writeReports.
+	suspended *xsync.MapOf[Address, SuspendedAddress] // Those that are suspended now.
+	told      map[topic]time.Time                     // Owned by writeReports.
+}
+
+// topic is what the log hears of once in a while: the failures of a function type, and its suspensions.
+type topic struct {
+	typ       FunctionType
+	suspended bool
+}
+
+// SuspendedAddress is an address that waits to be resumed, or to have its first message skipped.
+type SuspendedAddress struct {
+	Address Address
+	Since   time.Time
+	Err     error // What the last attempt ended with.
+}
+
+// Suspended returns the addresses that are suspended, in no order.
+func (e *Engine) Suspended() []SuspendedAddress {
+	list := make([]SuspendedAddress, 0, e.reports.suspended.Size())
+	e.reports.suspended.Range(func(_ Address, s SuspendedAddress) bool {
+		list = append(list, s)
+		return true
+	})
+	return list
 }
 
 // reportsMax is how many failures may wait for the log. What comes on top is counted, not written.
@@ -27,8 +50,8 @@ const reportsMax = 256
 
 func newReports() *reports {
 	return &reports{
-		failures: make(chan shard.Failure, reportsMax), suspended: xsync.NewMapOf[Address, struct{}](),
-		told: map[FunctionType]time.Time{},
+		failures: make(chan shard.Failure, reportsMax), suspended: xsync.NewMapOf[Address, SuspendedAddress](),
+		told: map[topic]time.Time{},
 	}
 }
 
@@ -39,7 +62,7 @@ func (r *reports) add(f shard.Failure) {
 		r.suspended.Delete(f.Address)
 		return
 	case f.Suspended:
-		r.suspended.Store(f.Address, struct{}{})
+		r.suspended.Store(f.Address, SuspendedAddress{f.Address, time.Now(), f.Err})
 	}
 	select {
 	case r.failures <- f:
@@ -64,7 +87,7 @@ func (w *wiring) writeReports(ctx context.Context) {
 }
 
 func (w *wiring) report(f shard.Failure) {
-	if f.Remote && !f.Suspended && !f.Exhausted && !w.reports.tell(f.Address.Type) {
+	if f.Remote && !f.DeadLetter && !w.reports.tell(topic{f.Address.Type, f.Suspended}) {
 		return
 	}
 	attrs := []any{"address", clip(f.Address.String()), "attempt", f.Attempt, "error", f.Err}
@@ -73,7 +96,7 @@ func (w *wiring) report(f shard.Failure) {
 		attrs = append(attrs, "stack", string(p.Stack))
 	}
 	if n := w.reports.dropped.Swap(0); n > 0 {
-		attrs = append(attrs, "unreported", n)
+		attrs = append(attrs, "others_not_logged", n)
 	}
 	log := w.config.Logger
 	switch {
@@ -92,8 +115,8 @@ func (w *wiring) report(f shard.Failure) {
 // of its addresses do.
 const tellEvery = time.Second
 
-// tell reports whether the log should hear of a failed request. What it does not hear of is counted.
-func (r *reports) tell(t FunctionType) bool {
+// tell reports whether the log should hear of a failure. What it does not hear of is counted.
+func (r *reports) tell(t topic) bool {
 	if time.Since(r.told[t]) < tellEvery {
 		r.dropped.Add(1)
 		return false

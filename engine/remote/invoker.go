@@ -88,9 +88,12 @@ func (r *Request) Recycle() {
 // SetTimeout is the engine's: it sets Timeout, in milliseconds.
 func (r *Request) SetTimeout(ms int64) { r.Timeout = time.Duration(ms) * time.Millisecond }
 
-// Done ends the request: with nil when Reply holds the answer, otherwise with an *[Error]. A second call
-// does nothing.
+// Done ends the request: with nil when Reply holds the answer, otherwise with an *[Error]. A second call does
+// nothing, as long as the request has not been used again: an invoker must not keep it beyond Done.
 func (r *Request) Done(err error) {
+	if e, ok := err.(*Error); ok && e == nil {
+		err = nil
+	}
 	if r.underway.CompareAndSwap(true, false) {
 		r.done(err)
 	}
@@ -118,6 +121,11 @@ func (r *Reply) Reset() {
 		Missing: emptied(r.Missing), Messages: emptied(r.Messages), Delayed: emptied(r.Delayed),
 		Egress: emptied(r.Egress), Mutations: emptied(r.Mutations),
 	}
+}
+
+// Effects is how many effects the reply has.
+func (r *Reply) Effects() int {
+	return len(r.Messages) + len(r.Delayed) + len(r.Egress) + len(r.Mutations)
 }
 
 // emptied keeps a list's memory for reuse, but not what one huge reply needed.

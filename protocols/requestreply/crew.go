@@ -63,8 +63,11 @@ type call struct {
 	timer      *time.Timer // Ends the wait in line; nil if it never had to wait. Guarded by crew.mu.
 }
 
+// goneMax is how long workers whose connections have been cut may take to see it, when Close has no time left.
+const goneMax = 100 * time.Millisecond
+
 // bufKept bounds the buffer that stays with a request.
-const bufKept = 256 << 10
+const bufKept = 64 << 10
 
 // callOf prepares the Scratch of a request that has just been invoked.
 func callOf(r *remote.Request, to *target) *call {
@@ -79,10 +82,11 @@ func callOf(r *remote.Request, to *target) *call {
 	return c
 }
 
-// shrink lets go of a buffer that was needed for once.
+// shrink lets go of a buffer that was needed for once, and of the lists of the reply, which still show what is
+// in it when they are empty.
 func (c *call) shrink() {
 	if cap(c.buf) > bufKept {
-		c.buf = nil
+		c.buf, c.r.Reply = nil, remote.Reply{}
 	}
 }
 
@@ -294,6 +298,11 @@ func (k *crew) close(ctx context.Context) error {
 	case <-gone:
 		return nil
 	case <-ctx.Done():
+	}
+	select { // Both may have been true.
+	case <-gone:
+		return nil
+	case <-time.After(goneMax):
 		return fmt.Errorf("requestreply: requests are still in progress: %w", ctx.Err())
 	}
 }

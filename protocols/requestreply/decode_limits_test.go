@@ -77,7 +77,7 @@ func TestDecodeReplyEffectsMax(t *testing.T) {
 		reply := used()
 		err := DecodeReply([]byte(atBound+wrap(integer(9, 1))), reply)
 		var refused *remote.Error
-		if !errors.As(err, &refused) || refused.Reason != remote.TooLarge || !strings.Contains(err.Error(), "more than 1048576 effects") {
+		if !errors.As(err, &refused) || refused.Reason != remote.TooLarge || !strings.Contains(err.Error(), "more than 65536 effects") {
 			t.Errorf("beyond it: %v", err)
 		}
 		if describe(reply) != "" {

@@ -61,7 +61,7 @@ func (h *HTTP) serve(w *worker, c *call) (mine bool, err error) {
 	case e != nil:
 		h.leave(c)
 		return true, e
-	case c.share != share{}:
+	case c.share != share{} || cap(c.buf) > bufKept: // The request may have been the larger one.
 		c.r.Release = func() { h.leave(c) }
 	}
 	return true, nil

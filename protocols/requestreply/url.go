@@ -123,6 +123,8 @@ func (t *template) target(name string) *target {
 
 func (t *template) fill(to *target, name string) error {
 	switch {
+	case strings.Contains(t.authority, placeholder) && strings.Contains(name, "."):
+		return errors.New("the name of the function stands in the host: with a '.' it could be any host") // Names come from messages.
 	case strings.Contains(t.authority+t.socket, placeholder) && !plain(name):
 		return errors.New("the name of the function stands in the host or the socket: want letters, digits, '-', '_' and '.'")
 	case strings.Trim(name, ".") == "" && strings.Contains(t.path, placeholder):

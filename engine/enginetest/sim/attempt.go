@@ -16,13 +16,14 @@ import (
 // attempt is an invocation that is running: what it has done so far, by the model.
 type attempt struct {
 	*run
-	player *player
-	ctx    *engine.Context
-	self   address
-	msg    *message
-	inst   *instance
-	now    clock.Instant
-	epoch  statefun.Epoch
+	hands hands
+	ctx   *engine.Context // nil elsewhere.
+	self  address
+	msg   *message
+	inst  *instance
+	now   clock.Instant
+	epoch statefun.Epoch
+	meant bool // It is going to panic as the plan says.
 
 	values  []*uint64
 	sends   []*message
@@ -33,17 +34,17 @@ type attempt struct {
 
 // handle runs one attempt. What it does is added to the model at the very end, when nothing can fail.
 func (p *player) handle(ctx *engine.Context, serial uint64, f form) (reply string, err error) {
-	meant := false
+	var a *attempt
 	defer func() {
 		// The shard takes any panic for one of the handler's: the engine's own, and the checkers'.
 		if cause := recover(); cause != nil {
-			if !meant {
+			if a == nil || !a.meant {
 				p.run.violate(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 			}
 			panic(cause)
 		}
 	}()
-	a, err := p.begin(ctx, serial, f)
+	a, err = p.begin(ctx, serial, f)
 	if err != nil {
 		p.run.violate(err)
 		return "", nil
@@ -54,21 +55,9 @@ func (p *player) handle(ctx *engine.Context, serial uint64, f form) (reply strin
 		return "", nil
 	}
 	p.run.interrupt()
-	var end *fault
-	if a.msg.tries < len(plan.faults) {
-		end = &plan.faults[a.msg.tries]
-	}
-	a.count()
-	for i := 0; i <= len(plan.steps); i++ {
-		if end != nil && end.after == i {
-			meant = end.kind == faultPanic || end.kind == faultCrash
-			if err := a.fault(end.kind); err != nil {
-				return "", err
-			}
-		}
-		if i < len(plan.steps) {
-			a.step(plan.steps[i])
-		}
+	end, err := a.play()
+	if err != nil {
+		return "", err
 	}
 	if end != nil { // Of the kinds that make an invocation fail when its handler returns.
 		a.failed(false)
@@ -91,7 +80,7 @@ func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, er
 	msg := r.model.messages[serial]
 	self := ctx.Self()
 	a := &attempt{
-		run: r, player: p, ctx: ctx, msg: msg, now: r.clock.Now(),
+		run: r, ctx: ctx, msg: msg, now: r.clock.Now(),
 		epoch: r.app.Loops[ctx.Shard()].Epoch(),
 		self:  address{p.kind, slices.Index(ids, self.ID)},
 	}
@@ -104,6 +93,8 @@ func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, er
 	case msg.plan.to != a.self || msg.plan.form != f || self != a.self.address():
 		return nil, fmt.Errorf("isolation: %v is run at %v, %q, form %d", msg, a.self, self.String(), f)
 	}
+	a.hands = near{a, p.slots}
+	r.model.certain(msg)
 	a.inst = r.model.instance(a.self, len(p.slots))
 	a.values = slices.Clone(a.inst.values)
 	if a.inst.skip {

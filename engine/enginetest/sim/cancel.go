@@ -10,45 +10,45 @@ import (
 )
 
 // cancel takes back a delayed message: of this invocation, of an earlier one, of another id, or none.
-func (a *attempt) cancel(v uint64) {
-	msg := a.choose(v)
+func (h near) cancel(v uint64) {
+	msg := h.choose(v)
 	if msg == nil {
-		if a.ctx.Cancel(engine.Token(1<<63 | v)) {
-			a.violate(fmt.Errorf("time: %v cancels a token that was never handed out", a.msg))
+		if h.ctx.Cancel(engine.Token(1<<63 | v)) {
+			h.violate(fmt.Errorf("time: %v cancels a token that was never handed out", h.msg))
 		}
 		return
 	}
-	a.logf("cancel  %v by %v", msg, a.msg)
-	done := a.ctx.Cancel(msg.token)
-	a.trace.add(msg.serial, boolean(done))
+	h.logf("cancel  %v by %v", msg, h.msg)
+	done := h.ctx.Cancel(msg.token)
+	h.trace.add(msg.serial, boolean(done))
 	// Beyond the limit of sends there is no message, and no token; the attempt fails.
-	if want, sure := a.cancellable(msg); sure && done != (want && msg.token != 0) {
-		a.violate(fmt.Errorf("time: %v cancels %v at %d: the answer is %v", a.msg, msg, a.now, done))
+	if want, sure := h.cancellable(msg); sure && done != (want && msg.token != 0) {
+		h.violate(fmt.Errorf("time: %v cancels %v at %d: the answer is %v", h.msg, msg, h.now, done))
 	}
-	switch own := slices.Contains(a.sends, msg); {
+	switch own := slices.Contains(h.sends, msg); {
 	case done && own:
 		msg.undone = true
 	case done:
-		a.cancels = append(a.cancels, msg)
-	case msg.due <= a.now && msg.from.id == a.self.id:
+		h.cancels = append(h.cancels, msg)
+	case msg.due <= h.now && msg.from.id == h.self.id && !kinds[msg.from.kind].far:
 		msg.fired = true
 	}
 }
 
 // choose picks a delayed message, whatever has become of it.
-func (a *attempt) choose(v uint64) *message {
+func (h near) choose(v uint64) *message {
 	if v%3 == 0 {
-		for _, msg := range slices.Backward(a.sends) {
+		for _, msg := range slices.Backward(h.sends) {
 			if msg.delayed {
 				return msg
 			}
 		}
 	}
-	id := a.self.id
+	id := h.self.id
 	if v%7 == 0 {
 		id = int(v) % len(ids)
 	}
-	tokens := a.model.tokens[id]
+	tokens := h.model.tokens[id]
 	if len(tokens) == 0 {
 		return nil
 	}
@@ -59,19 +59,19 @@ func (a *attempt) choose(v uint64) *message {
 }
 
 // cancellable says what the answer must be, unless it cannot be known.
-func (a *attempt) cancellable(msg *message) (want, sure bool) {
+func (h near) cancellable(msg *message) (want, sure bool) {
 	switch {
-	case slices.Contains(a.sends, msg):
+	case slices.Contains(h.sends, msg):
 		return !msg.undone, true
-	case msg.from.id != a.self.id, msg.done, msg.fired, slices.Contains(a.cancels, msg):
+	case msg.from.id != h.self.id, msg.done, msg.fired, slices.Contains(h.cancels, msg):
 		return false, true
-	case msg.due > a.now:
+	case msg.due > h.now:
 		return true, true
 	}
 	// A turn fires what is due before it runs anything, but not more timers than its pace allows, and not
 	// what it will send itself; and a message that is tried again is run by a timer, among the others.
-	queued := a.msg.tries > 0 || a.inst.blocked != nil || a.inst.freed == a.now
-	return false, msg.sent < a.now && !queued && a.model.delayed+a.model.waiting < a.Case.Config.Pace.Timers
+	queued := h.msg.tries > 0 || h.inst.blocked != nil || h.inst.freed == h.now
+	return false, msg.sent < h.now && !queued && h.model.delayed+h.model.doubts+h.model.waiting < h.Case.Config.Pace.Timers
 }
 
 func boolean(b bool) uint64 {

@@ -32,6 +32,8 @@ type Config struct {
 	CommitFaults int
 	// SinkFaults is how many in a hundred records a sink refuses for good.
 	SinkFaults int
+	// Far is how functions elsewhere are run.
+	Far Far
 }
 
 const (
@@ -40,7 +42,7 @@ const (
 )
 
 // Turns are how often actors have their turn, in relation to each other.
-type Turns struct{ Loops, Sources, Doors, Epochs, Sinks, Resumes, Settles, Time int }
+type Turns struct{ Loops, Sources, Doors, Epochs, Sinks, Resumes, Settles, Time, Far int }
 
 // DrawConfig draws a configuration.
 func DrawConfig(c Choices) Config {
@@ -61,11 +63,13 @@ func DrawConfig(c Choices) Config {
 	cfg.Turns = Turns{
 		Loops: pick(c, 12, 3, 40), Sources: pick(c, 4, 1, 30), Doors: pick(c, 2, 10), Epochs: pick(c, 3, 1, 20),
 		Sinks: pick(c, 2, 10), Resumes: pick(c, 1, 5), Settles: pick(c, 1, 4), Time: pick(c, 2, 1, 10),
+		Far: pick(c, 8, 1, 40),
 	}
-	cfg.Pace = driver.Pace{Batches: pick(c, 8, 1, 3), Timers: pick(c, 512, 1, 5), Frozen: pick(c, 512, 1, 4)}
+	cfg.Pace = driver.Pace{Batches: pick(c, 8, 1, 3), Timers: pick(c, 512, 1, 5), Frozen: pick(c, 512, 1, 4), Replies: pick(c, 64, 1, 3)}
 	cfg.CommitFaults = pick(c, 0, 0, 0, 2)
 	cfg.Early = cfg.CutEvery == 0 || one(c, 8)
 	cfg.Laggard = cfg.Shards - c.IntN(2)
+	cfg.Far = drawFar(c)
 	cfg.KeyGroups = pick(c, cfg.Shards, cfg.Shards+1, 128)
 	return cfg
 }

@@ -22,7 +22,7 @@ func (r *run) drained() bool {
 			return false
 		}
 	}
-	return len(r.doors) == 0 && r.model.pending == 0
+	return len(r.doors) == 0 && r.model.pending == 0 && r.far.idle()
 }
 
 // heal resumes whatever is suspended and has everybody take turns until all is done.
@@ -57,6 +57,10 @@ func (r *run) round(begin bool) {
 		p.Turn(context.Background())
 	}
 	r.settle()
+	for !r.far.idle() && r.violation == nil {
+		r.far.answerAll()
+		r.settle()
+	}
 	for range 3 { // Begin, collect, and what others do in between.
 		r.epoch(begin && r.Case.Config.CutEvery > 0)
 		for _, p := range r.app.Pumps {
@@ -156,6 +160,15 @@ func (r *run) checkCounts(s engine.Stats) error {
 		delivered += e.Delivered - r.sinks[i].done
 		lost += e.Dropped - r.sinks[i].lost
 	}
+	var counts engine.FunctionStats
+	for _, f := range s.Functions {
+		counts.In += f.In
+		counts.Failures += f.Failures
+		counts.Suspended += f.Suspended
+		counts.Backlog += f.Backlog
+		counts.BacklogBytes += f.BacklogBytes
+		counts.InFlight += f.InFlight
+	}
 	for _, c := range []struct {
 		what      string
 		got, want int64
@@ -170,6 +183,12 @@ func (r *run) checkCounts(s engine.Stats) error {
 		{"replies that nobody waited for", s.RepliesDropped, int64(r.model.replies)},
 		{"records delivered too many", delivered, 0},
 		{"records lost too many", lost, 0},
+		{"invocations by function", counts.In, int64(r.model.invocations)},
+		{"failures by function", counts.Failures, int64(r.model.failures)},
+		{"suspended addresses by function", counts.Suspended, 0},
+		{"messages that wait", counts.Backlog, 0},
+		{"bytes that wait", counts.BacklogBytes, 0},
+		{"requests in flight", counts.InFlight, 0},
 	} {
 		if c.got != c.want {
 			return fmt.Errorf("accounts: %d %s at the end, want %d", c.got, c.what, c.want)

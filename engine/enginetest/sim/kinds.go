@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/remote"
 )
 
 // actor is the contract of all function types of a simulation: one method for each form.
@@ -67,6 +69,29 @@ func serialOfAny(v engine.TypedValue) uint64 {
 	return binary.LittleEndian.Uint64(v.Value)
 }
 
+// serialOf reads a message that is given by its typename.
+func serialOf(v engine.TypedValue) (serial uint64, f form) {
+	switch v.Typename {
+	case smallType.Typename():
+		if m, err := smallType.Decode(v.Value); err == nil && m.Check == ^m.Serial {
+			return m.Serial, formSmall
+		}
+	case largeType.Typename():
+		if m, err := largeType.Decode(v.Value); err == nil && m == largeOf(m[0]) {
+			return m[0], formLarge
+		}
+	case engine.String.Typename():
+		if s, err := engine.String.Decode(v.Value); err == nil {
+			return serialOfText(s), formText
+		}
+	case queryType.Typename():
+		if m, err := queryType.Decode(v.Value); err == nil {
+			return m.Serial, formQuery
+		}
+	}
+	return serialOfAny(v), formAny
+}
+
 // kind is a function type and what instances of it keep.
 type kind struct {
 	fn    engine.Function[actor]
@@ -77,10 +102,12 @@ type kind struct {
 	// counts says that the first two slots are kept by the simulation: how many messages took effect, and
 	// a hash of all of them in their order.
 	counts bool
-	slots  func(*engine.Schema) []slot
+	// far says that the function runs elsewhere.
+	far   bool
+	slots func(*engine.Schema) []slot
 }
 
-// kinds differ in how much state there is and how it is kept.
+// kinds differ in how much state there is and how it is kept. The first are functions of this process.
 var kinds = [...]kind{
 	define("sim/ledger", true, func(s *engine.Schema) []slot {
 		return []slot{
@@ -104,7 +131,26 @@ var kinds = [...]kind{
 		}
 	}),
 	define("sim/none", false, func(*engine.Schema) []slot { return nil }),
+
+	elsewhere(define("sim/far", true, func(s *engine.Schema) []slot {
+		return []slot{
+			newSlot(s, "count", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot(s, "chain", hashType, func(v uint64) uint64 { return v }),
+			newSlot(s, "bytes", engine.Bytes("sim/bytes"), bytesOf),
+			newSlot(s, "text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
+		}
+	})),
+	elsewhere(define("wild/thin", false, func(s *engine.Schema) []slot {
+		return []slot{newSlot(s, "flag", engine.Bool, func(v uint64) bool { return v%2 == 1 })}
+	})),
+	elsewhere(define("wild/none", false, func(*engine.Schema) []slot { return nil })),
 }
+
+// nears is how many of the kinds are functions of this process.
+const nears = 4
+
+// endpoints serve the others: one of them by its name, and the others by their namespace.
+var endpoints = [...]remote.Pattern{{Namespace: "sim", Name: "far"}, {Namespace: "wild", Name: "*"}}
 
 // Names that no module provides anything for.
 var (
@@ -149,6 +195,11 @@ func define(name string, counts bool, slots func(*engine.Schema) []slot) kind {
 	return k
 }
 
+func elsewhere(k kind) kind {
+	k.far = true
+	return k
+}
+
 // ids are chosen so that they are alike where tables compare them, and cross every size that is treated
 // in a way of its own.
 var ids = func() []string {
@@ -161,6 +212,9 @@ var ids = func() []string {
 	}
 	return list
 }()
+
+// isText reports whether an id can be shown to a function elsewhere.
+func isText(id int) bool { return utf8.ValidString(ids[id]) }
 
 func (a address) address() engine.Address {
 	return engine.Address{Type: kinds[a.kind].fn.Type(), ID: ids[a.id]}

@@ -17,6 +17,7 @@ type model struct {
 	last      uint64              // Serial number.
 	messages  map[uint64]*message // Those that have been sent, by serial number.
 	streams   map[pair]*stream
+	names     map[name]*message // Delayed messages of functions elsewhere, by their cancellation tokens.
 	instances map[address]*instance
 	tokens    [][]*message // Delayed messages, by the sender's id; those that are done, too.
 	records   map[uint64]*record
@@ -24,6 +25,7 @@ type model struct {
 
 	pending     int // Messages that have been sent and are not done.
 	delayed     int // Of these, those that may be waiting for their time.
+	doubts      int // Messages that were cancelled when they were due.
 	waiting     int // Addresses whose first message has failed.
 	invocations int // That took effect.
 	failures    int // That left no trace.
@@ -36,7 +38,7 @@ type model struct {
 
 func newModel() *model {
 	return &model{
-		messages: map[uint64]*message{}, streams: map[pair]*stream{}, instances: map[address]*instance{},
+		names: map[name]*message{}, messages: map[uint64]*message{}, streams: map[pair]*stream{}, instances: map[address]*instance{},
 		records: map[uint64]*record{}, emitted: map[lane][]*record{},
 		tokens: make([][]*message, len(ids)), changed: map[statefun.Epoch]map[address][]*uint64{},
 	}
@@ -55,6 +57,12 @@ type pair struct {
 	delayed bool
 }
 
+// name is a cancellation token: it belongs to the id of the sender, whatever its kind.
+type name struct {
+	id    int
+	token string
+}
+
 // stream is what is to come from one sender to one target, in order.
 type stream struct{ messages []*message }
 
@@ -69,12 +77,18 @@ type message struct {
 	tries  int
 
 	delayed bool
+	delay   int64
 	sent    clock.Instant // When it was sent,
 	due     clock.Instant // and when it is to come.
 	token   engine.Token
-	fired   bool // It is too late to cancel.
-	undone  bool // Cancelled by the invocation that sent it.
+	name    string // Its token, if it comes from elsewhere.
+	fired   bool   // It is too late to cancel.
+	undone  bool   // Cancelled by the invocation that sent it.
 	done    bool
+	// perhaps says that it was cancelled at the moment at which it was due, or later: it may have been on its
+	// way by then.
+	perhaps bool
+	lost    int // How often it has taken effect elsewhere and the reply was lost.
 }
 
 // instance is one address.
@@ -87,6 +101,12 @@ type instance struct {
 	resumes   int  // Requests to resume that may still be on their way.
 	// freed is when messages last stopped waiting here.
 	freed clock.Instant
+
+	// Of a function elsewhere.
+	busy   bool       // A request is on its way.
+	again  []*message // What the last request had, if it has failed: the next one has the same, or fewer.
+	broken int        // How often in a row a request of one message has been answered wrongly.
+	pardon bool       // A request to resume has been taken, maybe since it was suspended.
 }
 
 // record is an egress record on its way.
@@ -160,22 +180,51 @@ func (m *model) finish(msg *message) {
 	}
 }
 
+// doubt is what happens to a message that is cancelled when it may be on its way: it comes, or does not.
+func (m *model) doubt(msg *message) {
+	msg.perhaps = true
+	m.doubts++
+	m.pending--
+	m.delayed--
+}
+
+// certain notes that a message has come.
+func (m *model) certain(msg *message) {
+	if msg.perhaps {
+		msg.perhaps = false
+		m.pending++
+		m.delayed++
+	}
+}
+
+// first returns the message of a stream behind so many others that comes next, when msg has come: those
+// that were cancelled and are overtaken will not come.
+func (m *model) first(msg *message, behind int) *message {
+	s := m.stream(msg)
+	for s.messages[behind] != msg && s.messages[behind].perhaps {
+		s.messages[behind].done = true
+		s.messages = slices.Delete(s.messages, behind, behind+1)
+	}
+	return s.messages[behind]
+}
+
 // skipped takes out the message that an address is suspended for.
 func (m *model) skipped(inst *instance) {
 	m.finish(inst.blocked)
 	m.skips++
 	m.waiting--
 	inst.blocked, inst.attempts, inst.suspended, inst.skip = nil, 0, false, false
+	inst.again, inst.broken = nil, 0
 }
 
 // mayRun reports what is wrong with a message being handed to its target now.
 func (m *model) mayRun(msg *message, inst *instance) error {
-	switch first := m.stream(msg).messages[0]; {
+	switch first := m.first(msg, 0); {
 	case first != msg:
 		return fmt.Errorf("order: %v comes before %v, which was sent first", msg, first)
 	case inst.blocked != nil && inst.blocked != msg:
 		return fmt.Errorf("order: %v overtakes %v, which has failed and waits", msg, inst.blocked)
-	case inst.suspended && inst.resumes == 0:
+	case inst.suspended && inst.resumes == 0 && !inst.pardon:
 		return fmt.Errorf("order: %v is run at a suspended address", msg)
 	}
 	return nil
@@ -185,7 +234,7 @@ func (m *model) mayRun(msg *message, inst *instance) error {
 func (m *model) nextDue(now clock.Instant) (due clock.Instant, ok bool) {
 	for _, tokens := range m.tokens {
 		for _, msg := range tokens {
-			if !msg.done && msg.due > now && (!ok || msg.due < due) {
+			if !msg.done && !msg.perhaps && msg.due > now && (!ok || msg.due < due) {
 				due, ok = msg.due, true
 			}
 		}

@@ -73,7 +73,10 @@ const (
 	faultEgress   // An egress without a sink.
 	faultSends    // Too many of them.
 	faultPayload  // Too large.
+	faultText     // What must be text, and is none.
 	faultCaller   // An answer where nobody asked.
+	faultState    // State of another type, or that was not declared.
+	faultToken    // A cancellation token that is in use.
 	faultKinds
 )
 
@@ -122,7 +125,7 @@ func (p *Program) Draw(c Choices, cfg Config, messages int) {
 	d := drawer{Choices: c, cfg: cfg, left: messages}
 	routed := r.from < cfg.Sources || cfg.routes() && r.from == cfg.Sources+doorRoute
 	for more := true; more; more = routed && one(c, 4) {
-		m := d.message(0)
+		m := d.message(nil, 0)
 		if routed && m.form == formAny {
 			m.form = formText // Routers forward to typed inputs only.
 		}
@@ -160,12 +163,12 @@ type drawer struct {
 	left int
 }
 
-func (d *drawer) message(depth int) *plan {
+func (d *drawer) message(from *address, depth int) *plan {
 	d.left--
-	m := &plan{to: address{d.IntN(len(kinds)), d.IntN(d.cfg.IDs)}, form: form(d.IntN(int(forms)))}
+	m := &plan{to: d.target(from), form: form(d.IntN(int(forms)))}
 	m.pending = m.form == formQuery && one(d, 4)
 	for n := d.IntN(7); n > 0; n-- {
-		m.steps = append(m.steps, d.step(depth))
+		m.steps = append(m.steps, d.step(&m.to, depth))
 	}
 	if d.cfg.FaultsMax > 0 && one(d, 5) {
 		for n := d.IntN(d.cfg.FaultsMax + 1); n > 0; n-- {
@@ -175,13 +178,26 @@ func (d *drawer) message(depth int) *plan {
 	return m
 }
 
-func (d *drawer) step(depth int) step {
+// target draws an address. Functions elsewhere are shown no id that is not text: neither their own nor that of
+// whoever sends to them.
+func (d *drawer) target(from *address) address {
+	to := address{d.IntN(len(kinds)), d.IntN(d.cfg.IDs)}
+	switch far := kinds[to.kind].far || from != nil && kinds[from.kind].far; {
+	case from != nil && !isText(from.id):
+		to.kind %= nears
+	case far && !isText(to.id):
+		to.id = 0
+	}
+	return to
+}
+
+func (d *drawer) step(self *address, depth int) step {
 	s := step{kind: pick(d, stepKinds...), value: uint64(d.IntN(1000))}
 	if s.kind == stepSend || s.kind == stepSendAfter {
 		if d.left <= 0 || depth > 40 {
 			return step{kind: stepEmit, value: s.value}
 		}
-		s.send = d.message(depth + 1)
+		s.send = d.message(self, depth+1)
 	}
 	if s.kind == stepSendAfter {
 		s.delay = int64(pick(d, 0, 1, 5, 50, 700, 70_000)) + int64(d.IntN(4))

@@ -35,6 +35,7 @@ func (r *run) turn() {
 		{t.Resumes, r.resume},
 		{t.Settles, r.settle},
 		{t.Time, r.pass},
+		{t.Far, r.far.answer},
 	}
 	all := 0
 	for _, a := range actors {
@@ -62,6 +63,7 @@ func (r *run) turnLoop(i int) (busy bool) {
 	if r.inTurn[i] {
 		return false
 	}
+	r.far.taken(i)
 	r.inTurn[i] = true
 	defer func() { r.inTurn[i] = false }()
 	return r.app.Loops[i].Turn(r.clock.Now())
@@ -83,7 +85,7 @@ func (r *run) meanwhile() {
 	r.interrupted = true
 	defer func() { r.interrupted = false }()
 	for range 1 + r.schedule.IntN(6) {
-		pick(r.schedule, r.loop, r.cut, r.loop, r.pump, r.loop, r.publish, r.enter)()
+		pick(r.schedule, r.loop, r.cut, r.loop, r.pump, r.loop, r.publish, r.enter, r.far.answer)()
 	}
 }
 
@@ -132,7 +134,7 @@ func (r *run) resume() {
 // skip has an address give up the message that it is suspended for, and go on at once.
 func (r *run) skip(a address, inst *instance) {
 	r.settle() // Requests to resume would come first.
-	if !inst.suspended || r.app.Engine.(*engine.Engine).Skip(context.Background(), a.address()) != nil {
+	if !inst.suspended || inst.pardon || r.app.Engine.(*engine.Engine).Skip(atOnce(), a.address()) != nil {
 		return
 	}
 	r.logf("skip    %v", inst.blocked)
@@ -155,11 +157,17 @@ func (r *run) suspended() (list []address) {
 }
 
 func (r *run) resumeAddress(a address) {
-	full, cancel := context.WithCancel(context.Background())
-	cancel() // Resume waits while an inbox is full; here it gives up.
-	if err := r.app.Engine.(*engine.Engine).Resume(full, a.address()); err == nil {
+	if err := r.app.Engine.(*engine.Engine).Resume(atOnce(), a.address()); err == nil {
 		r.model.instance(a, len(r.slots[a.kind])).resumes++
+		r.resumed = append(r.resumed, a)
 	}
+}
+
+// atOnce is for calls that wait while an inbox is full; here they give up.
+func atOnce() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 // passesMax is far more than any program can keep the shards busy for.
@@ -177,9 +185,13 @@ func (r *run) settle() {
 			r.violate(errors.New("progress: shards stay busy though nothing comes in"))
 		}
 	}
-	for _, inst := range r.model.instances {
-		inst.resumes = 0 // All requests have been taken.
+	for _, a := range r.resumed { // All these requests have been taken.
+		inst := r.model.instances[a]
+		// One of this process has run since; a request to elsewhere may still wait for its turn.
+		inst.pardon = kinds[a.kind].far && inst.suspended && (inst.pardon || inst.resumes > 0)
+		inst.resumes = 0
 	}
+	r.resumed = r.resumed[:0]
 }
 
 // pass lets time pass.

@@ -48,6 +48,7 @@ type Result struct {
 	Failures    int    // That left no trace.
 	Cancelled   int    // Delayed messages.
 	Skipped     int    // Messages that addresses were suspended for.
+	Requests    int    // To functions elsewhere.
 	Records     int
 	Epochs      int
 	Turns       int
@@ -55,8 +56,8 @@ type Result struct {
 
 // String returns the result on one line.
 func (r Result) String() string {
-	return fmt.Sprintf("%d invocations, %d failures, %d cancelled, %d skipped, %d records, %d epochs, %d turns, trace %016x",
-		r.Invocations, r.Failures, r.Cancelled, r.Skipped, r.Records, r.Epochs, r.Turns, r.Trace)
+	return fmt.Sprintf("%d invocations, %d failures, %d cancelled, %d skipped, %d requests, %d records, %d epochs, %d turns, trace %016x",
+		r.Invocations, r.Failures, r.Cancelled, r.Skipped, r.Requests, r.Records, r.Epochs, r.Turns, r.Trace)
 }
 
 // run is a case that is being run.
@@ -71,9 +72,11 @@ type run struct {
 	model    *model
 	sources  sources
 	sinks    []*sink
+	far      *far
 	recorder *recorder
 	slots    [len(kinds)][]slot
 	doors    []*root               // Events that are still to come in through doors.
+	resumed  []address             // Those that somebody has asked to be resumed.
 	stored   map[address][]*uint64 // States as of the last commit.
 	named    map[[2]uint64]bool    // Records that have left, by epoch and index.
 
@@ -107,6 +110,7 @@ func (c Case) Run(o Options) (result Result, err error) {
 		}
 		result = r.result()
 	}()
+	r.far = &far{run: r}
 	if err := r.assemble(); err != nil {
 		return result, err
 	}
@@ -137,7 +141,7 @@ func (r *run) result() Result {
 	epochs, _ := r.app.Epochs.Committed()
 	return Result{
 		Trace: uint64(r.trace), Invocations: r.model.invocations, Failures: r.model.failures,
-		Cancelled: r.model.cancelled, Skipped: r.model.skips, Records: len(r.named), Epochs: int(epochs), Turns: r.turns,
+		Cancelled: r.model.cancelled, Skipped: r.model.skips, Requests: r.far.requests, Records: len(r.named), Epochs: int(epochs), Turns: r.turns,
 	}
 }
 
@@ -193,13 +197,14 @@ func (r *run) assemble() error {
 }
 
 func (r *run) bind(b *engine.Binder) error {
-	for i := range kinds {
+	for i := range nears {
 		engine.Bind(b, kinds[i].fn, func(s *engine.Schema) actor {
 			p := &player{run: r, kind: i, slots: kinds[i].slots(s)}
 			r.slots[i] = p.slots
 			return p
 		}, engine.Retries(r.Case.Config.Retries))
 	}
+	r.bindFar(b)
 	engine.RouteFunc(b, ingress, r.route)
 	for _, s := range r.sources {
 		engine.Connect(b, ingress, s)

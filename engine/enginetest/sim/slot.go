@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/remote"
 )
 
 // slot is a state value that the model knows as a number: what is kept follows from it.
@@ -18,6 +19,8 @@ type slot interface {
 	clear(ctx *engine.Context)
 	// encoded returns the name and the wire form of the value.
 	encoded(v uint64) (name string, wire []byte)
+	// spec is how a function elsewhere declares the value.
+	spec() remote.Spec
 }
 
 type value[T any] struct {
@@ -27,8 +30,13 @@ type value[T any] struct {
 	of    func(uint64) T
 }
 
+// newSlot declares a state value; without a schema it is for a function elsewhere.
 func newSlot[T any](s *engine.Schema, name string, t engine.Type[T], of func(uint64) T) slot {
-	return &value[T]{name, t, engine.NewValue(s, name, t), of}
+	v := &value[T]{name: name, typ: t, of: of}
+	if s != nil {
+		v.value = engine.NewValue(s, name, t)
+	}
+	return v
 }
 
 func (s *value[T]) check(ctx *engine.Context, want *uint64) error {
@@ -72,3 +80,5 @@ func (s *value[T]) encoded(v uint64) (name string, wire []byte) {
 	}
 	return s.name, wire
 }
+
+func (s *value[T]) spec() remote.Spec { return remote.Spec{Name: s.name, Typename: s.typ.Typename()} }

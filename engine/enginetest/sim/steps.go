@@ -3,10 +3,6 @@
 package sim
 
 import (
-	"fmt"
-	"strings"
-	"time"
-
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 )
@@ -16,6 +12,41 @@ const (
 	sendsMax        = 40
 	payloadBytesMax = 100_000
 )
+
+// hands are what a handler acts with: the engine's context, or the reply of a function that runs elsewhere.
+type hands interface {
+	set(i int, v uint64)
+	edit(i int, v uint64)
+	clear(i int)
+	send(m *message, how uint64)
+	sendAfter(m *message, how uint64)
+	cancel(v uint64)
+	emit(rec *record)
+	// answer sends to whoever sent the message, if anybody did.
+	answer()
+	// fault does what makes the attempt fail. It returns an error, panics, or has the handler go on.
+	fault(k faultKind) error
+}
+
+// play does what the plan of the message says, and fails where it is to fail.
+func (a *attempt) play() (end *fault, err error) {
+	plan := a.msg.plan
+	if a.msg.tries < len(plan.faults) {
+		end = &plan.faults[a.msg.tries]
+	}
+	a.count()
+	for i := 0; i <= len(plan.steps); i++ {
+		if end != nil && end.after == i {
+			if err := a.hands.fault(end.kind); err != nil {
+				return end, err
+			}
+		}
+		if i < len(plan.steps) {
+			a.step(plan.steps[i])
+		}
+	}
+	return end, nil
+}
 
 // count keeps what instances keep of every message.
 func (a *attempt) count() {
@@ -31,9 +62,7 @@ func (a *attempt) count() {
 }
 
 func (a *attempt) edit(i int, v uint64) {
-	if err := a.player.slots[i].edit(a.ctx, a.values[i], v); err != nil {
-		a.violate(fmt.Errorf("isolation or atomicity: %v edits %v: %w", a.msg, a.self, err))
-	}
+	a.hands.edit(i, v)
 	a.values[i] = &v
 }
 
@@ -43,7 +72,7 @@ func (a *attempt) slot(v uint64) (i int, ok bool) {
 	if kinds[a.self.kind].counts {
 		first = 2
 	}
-	n := len(a.player.slots) - first
+	n := len(a.slots[a.self.kind]) - first
 	if n <= 0 {
 		return 0, false
 	}
@@ -55,7 +84,7 @@ func (a *attempt) step(s step) {
 	switch s.kind {
 	case stepSet:
 		if ok {
-			a.player.slots[i].set(a.ctx, s.value)
+			a.hands.set(i, s.value)
 			a.values[i] = &s.value
 		}
 	case stepEdit:
@@ -64,21 +93,21 @@ func (a *attempt) step(s step) {
 		}
 	case stepClear:
 		if ok {
-			a.player.slots[i].clear(a.ctx)
+			a.hands.clear(i)
 			a.values[i] = nil
 		}
 	case stepSend:
-		a.send(s.send, s.value)
+		a.hands.send(a.message(s.send), s.value)
 	case stepSendAfter:
-		a.sendAfter(s.send, s.delay, s.value)
+		m := a.message(s.send)
+		m.delayed, m.delay, m.sent, m.due = true, s.delay, a.now, a.now+clock.Instant(s.delay)
+		a.hands.sendAfter(m, s.value)
 	case stepCancel:
-		a.cancel(s.value)
+		a.hands.cancel(s.value)
 	case stepEmit:
 		a.emit(s.value)
 	case stepReply:
-		if _, ok := a.ctx.Caller(); ok {
-			kinds[a.self.kind].query.Reply(a.ctx, a.reply())
-		}
+		a.hands.answer()
 	}
 }
 
@@ -87,53 +116,6 @@ func (a *attempt) message(p *plan) *message {
 	m := &message{plan: p, serial: a.model.serial(), from: origin{address: a.self}, epoch: a.epoch}
 	a.sends = append(a.sends, m)
 	return m
-}
-
-// send sends in one of several ways, as how decides.
-func (a *attempt) send(p *plan, how uint64) {
-	m := a.message(p)
-	k, id := &kinds[p.to.kind], ids[p.to.id]
-	switch same := p.to.id == a.self.id && how%2 == 0; {
-	case p.form == formAny || how%5 == 0:
-		a.ctx.Send(p.to.address(), typed(p.form, m.serial))
-	case p.form == formSmall && same:
-		k.small.Same().Send(a.ctx, smallOf(m.serial))
-	case p.form == formSmall:
-		k.small.To(id).Send(a.ctx, smallOf(m.serial))
-	case p.form == formLarge && same:
-		k.large.Same().Send(a.ctx, largeOf(m.serial))
-	case p.form == formLarge:
-		k.large.To(id).Send(a.ctx, largeOf(m.serial))
-	case p.form == formText:
-		k.text.To(id).Send(a.ctx, textOf(m.serial))
-	case p.form == formQuery:
-		k.query.To(id).Send(a.ctx, query{m.serial})
-	}
-}
-
-func (a *attempt) sendAfter(p *plan, delay int64, how uint64) {
-	m := a.message(p)
-	m.delayed, m.sent, m.due = true, a.now, a.now+clock.Instant(delay)
-	// A part of a millisecond counts as a whole one: nothing is early.
-	d := time.Duration(delay)*time.Millisecond - time.Duration(how%1000)
-	if delay == 0 {
-		d = 0
-	}
-	k, id := &kinds[p.to.kind], ids[p.to.id]
-	switch same := p.to.id == a.self.id && how%2 == 0; {
-	case p.form == formAny || how%5 == 0:
-		m.token = a.ctx.SendAfter(d, p.to.address(), typed(p.form, m.serial))
-	case p.form == formSmall && same:
-		m.token = k.small.Same().SendAfter(a.ctx, d, smallOf(m.serial))
-	case p.form == formSmall:
-		m.token = k.small.To(id).SendAfter(a.ctx, d, smallOf(m.serial))
-	case p.form == formLarge:
-		m.token = k.large.To(id).SendAfter(a.ctx, d, largeOf(m.serial))
-	case p.form == formText:
-		m.token = k.text.To(id).SendAfter(a.ctx, d, textOf(m.serial))
-	case p.form == formQuery:
-		m.token = k.query.To(id).SendAfter(a.ctx, d, query{m.serial})
-	}
 }
 
 // typed returns a message as those give it who know no Go types.
@@ -173,46 +155,5 @@ func (a *attempt) reply() string {
 func (a *attempt) emit(v uint64) {
 	rec := &record{serial: a.model.serial(), from: a.self, egress: int(v % uint64(len(egresses))), epoch: a.epoch}
 	a.records = append(a.records, rec)
-	egresses[rec.egress].Send(a.ctx, textOf(rec.serial))
-}
-
-// fault does what makes the attempt fail. It returns an error, panics, or has the handler go on.
-func (a *attempt) fault(k faultKind) error {
-	self := ids[a.self.id]
-	switch k {
-	case faultPermanent:
-		a.failed(true)
-		return engine.Permanent(errFault)
-	case faultPanic:
-		a.failed(false)
-		panic(errFault)
-	case faultCrash:
-		a.failed(false)
-		none := map[string]*int{}
-		*none["a"]++
-	case faultDelay:
-		kinds[0].small.To(self).SendAfter(a.ctx, -time.Millisecond, smallOf(a.model.serial()))
-		return nil
-	case faultFunction:
-		absent.small.To(self).Send(a.ctx, smallOf(a.model.serial()))
-		return nil
-	case faultEgress:
-		nobody.Send(a.ctx, 1)
-		return nil
-	case faultSends:
-		for range sendsMax + 1 {
-			kinds[0].small.Same().Send(a.ctx, smallOf(a.model.serial()))
-		}
-		return nil
-	case faultPayload:
-		kinds[0].text.To(self).Send(a.ctx, strings.Repeat("x", payloadBytesMax))
-		return nil
-	case faultCaller:
-		if _, ok := a.ctx.Caller(); !ok {
-			kinds[a.self.kind].query.Reply(a.ctx, "")
-			return nil
-		}
-	}
-	a.failed(false)
-	return errFault
+	a.hands.emit(rec)
 }

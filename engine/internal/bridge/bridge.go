@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/driver"
 	"github.com/millrace-io/millrace/engine/internal/mailbox"
 	"github.com/millrace-io/millrace/engine/internal/memory"
+	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // Application is one that has been put together and does not run: whoever holds it calls the Turns.
@@ -25,6 +26,8 @@ type Application struct {
 	Memory *memory.Pages
 	// Moving is how many bytes are on their way, and do not merely wait.
 	Moving func() int64
+	// Epoch is the one that has been announced.
+	Epoch func() statefun.Epoch
 	// Engine is the *engine.Engine, for calls that do not wait.
 	Engine any
 }

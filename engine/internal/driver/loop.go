@@ -238,14 +238,17 @@ func (l *Loop) stopped(since time.Time) {
 	l.maxStop = max(l.maxStop, time.Since(since))
 }
 
-// takeBack takes replies: what they set free comes before what is new.
+// takeBack takes replies: what they set free comes before what is new. A reply with many effects counts for
+// many, so that there is at most one of those in a turn: how large replies are is not ours to say (I8).
 func (l *Loop) takeBack(now clock.Instant) (any bool) {
-	for range l.pace.Replies {
+	const usual = 64 // Effects of one reply.
+	for left := l.pace.Replies; left > 0; {
 		c := l.back.Pop()
 		if c == nil {
 			return any
 		}
 		any = true
+		left -= 1 + c.Reply.Effects()/usual
 		l.shard.Complete(now, c)
 	}
 	return any

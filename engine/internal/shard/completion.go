@@ -32,6 +32,7 @@ func (s *Shard) Complete(now clock.Instant, c *Call) {
 	if q == nil || q.called == 0 || q.attempt != c.attempt {
 		s.Counts.Stale++ // Of an attempt that the address no longer waits for.
 		c.Endpoint.recycle(c)
+		s.dispatch()
 		return
 	}
 	messages := q.called
@@ -83,13 +84,12 @@ func (s *Shard) delivered(fn *Function, row *table.Row, p place, q *queue, messa
 	}
 	q.begun, q.rounds, q.broken = false, 0, 0
 	if q.most > 0 { // It went well with fewer: more, carefully.
-		if q.most *= 2; q.most > fn.Endpoint.Policy.MessagesMax {
+		if q.most *= 2; q.most > messagesMax(&fn.Endpoint.Policy) {
 			q.most = 0
 		}
 	}
 	if q.head == 0 {
 		s.unqueue(p, row)
-		s.watchExpiry(fn, p.slot, row)
 	}
 }
 
@@ -115,13 +115,17 @@ func (s *Shard) callFailed(fn *Function, row *table.Row, p place, q *queue, mess
 		f.Suspended = q.broken >= policy.BrokenMax || errors.Is(err, errHopeless)
 	}
 	delay := max(s.remoteBackOff(policy, q.attempts), min(retryAfter, retryAfterMost))
-	if !f.Suspended && int64(s.now-q.since) >= policy.Call.Milliseconds() {
+	if q.broken > 0 { // The attempts are few: they should not all meet the same short disturbance.
+		delay = max(delay, s.backOff(q.broken))
+	}
+	if !f.Suspended && int64(s.now-q.since)+delay >= policy.Call.Milliseconds() { // There is no time for another.
 		q.begun, f.Exhausted = false, true
 		switch policy.Exhausted {
 		case remote.Suspend:
 			f.Suspended = true
 		case remote.DeadLetter:
-			f.DeadLetter = s.deadLetter(fn, row, p, q, messages)
+			f.DeadLetter = true
+			s.deadLetter(fn, row, p, q, messages)
 		case remote.Retry:
 			q.begun, q.since = true, s.now+clock.Instant(delay)
 		}
@@ -131,7 +135,6 @@ func (s *Shard) callFailed(fn *Function, row *table.Row, p place, q *queue, mess
 		s.suspend(fn, q)
 	case f.DeadLetter && q.head == 0:
 		s.unqueue(p, row)
-		s.watchExpiry(fn, p.slot, row)
 	case f.DeadLetter:
 		fn.Endpoint.line.push(p)
 	default:
@@ -150,31 +153,19 @@ func (s *Shard) remoteBackOff(policy *remote.Policy, attempt int) int64 {
 	return d - s.rand.Int64N(d/2+1)
 }
 
-// deadLetter emits the messages of a request to the egress for those that cannot be delivered. It reports
-// whether it has: a message that is too large for a record stays.
-func (s *Shard) deadLetter(fn *Function, row *table.Row, p place, q *queue, messages int) bool {
+// deadLetter emits the messages of a request to the egress for those that cannot be delivered: as many as
+// an invocation may send.
+func (s *Shard) deadLetter(fn *Function, row *table.Row, p place, q *queue, messages int) {
+	messages = min(messages, s.limits.SendsMax)
 	inv := s.enter(fn, p.slot, row)
-	record := q.head
 	for range messages {
 		var m remote.Message
-		r := s.stored.at(record - 1)
-		s.show(r, &m)
+		s.show(s.stored.at(q.head-1), &m)
 		b, e := inv.PostEgress(fn.DeadLetter)
 		b.SetNamed(e, alias(m.Typename), m.Value)
-		if m.Absent {
-			e.SetAbsent()
-		}
-		record = r.next
-	}
-	if inv.err != nil {
-		s.rollback()
-		return false
-	}
-	s.settle(fn, p.slot, row)
-	for range messages {
 		s.dequeue(fn, q)
 	}
+	s.settle(fn, p.slot, row)
 	q.rounds, q.broken, q.most = 0, 0, 0
 	fn.Counts.DeadLetters += uint64(messages)
-	return true
 }

@@ -46,11 +46,9 @@ func (inv *Invocation) replay(r *remote.Reply, specs *Specs) error {
 		}
 	}
 	if len(r.Mutations) > 0 {
-		if err := inv.mutate(specs, r.Mutations); err != nil {
-			return err
-		}
+		return inv.mutate(specs, r.Mutations)
 	}
-	return inv.err
+	return nil
 }
 
 func (inv *Invocation) send(o *remote.Outgoing) error {
@@ -61,7 +59,7 @@ func (inv *Invocation) send(o *remote.Outgoing) error {
 	id := alias(o.ID)
 	b, e := inv.Post(fn, in, statefun.KeyHash(id), id)
 	fill(b, e, &o.Payload)
-	return nil
+	return inv.err // Over the limit: a million more would only take time.
 }
 
 func (inv *Invocation) sendAfter(d *remote.Delayed) error {
@@ -78,7 +76,7 @@ func (inv *Invocation) sendAfter(d *remote.Delayed) error {
 	if token != 0 && len(d.Token) > 0 {
 		inv.nameStaged(alias(d.Token))
 	}
-	return nil
+	return inv.err
 }
 
 func (inv *Invocation) emit(o *remote.Emitted) error {
@@ -91,7 +89,7 @@ func (inv *Invocation) emit(o *remote.Emitted) error {
 	}
 	b, e := inv.PostEgress(number)
 	fill(b, e, &o.Payload)
-	return nil
+	return inv.err
 }
 
 // target finds where a message goes, and refuses what cannot be taken there: the sender is to hear of it,

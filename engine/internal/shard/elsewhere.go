@@ -104,8 +104,12 @@ func (inv *Invocation) mutate(specs *Specs, mutations []remote.Mutation) error {
 			Bytes: m.Value, Stamped: spec.Expiry != remote.Never, Stamp: int64(s.now),
 		}}
 	}
-	inv.Touch()
 	s.encoded = appendChanges(s.encoded[:0], changes)
+	// No request could be made with it any more, not even one that makes it smaller.
+	if most := inv.fn.Endpoint.Policy.BytesMax; len(s.encoded) > most {
+		return fmt.Errorf("state of %d bytes, all values together: %w of %d for a request", len(s.encoded), ErrLimit, most)
+	}
+	inv.Touch()
 	inv.setCell(&elsewhereOf(inv.Row).values, s.encoded)
 	inv.Row.Present = 0
 	if len(s.encoded) > 0 {

@@ -55,8 +55,14 @@ func (ep *Endpoint) take() *Call {
 func (ep *Endpoint) recycle(c *Call) {
 	c.Recycle()
 	c.Known, c.Err, c.specs = nil, nil, nil
+	if cap(c.Messages) > spareMessages { // After a backlog.
+		c.Messages = nil
+	}
 	ep.free = append(ep.free, c)
 }
+
+// spareMessages is the list of messages that a call keeps for its next use.
+const spareMessages = 4096
 
 // line is a queue of addresses.
 type line struct {

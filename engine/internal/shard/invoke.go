@@ -227,6 +227,9 @@ func (inv *Invocation) reset() {
 	inv.added, inv.removed, inv.staged = inv.added[:0], inv.removed[:0], inv.staged[:0]
 	clear(inv.edits)
 	inv.edits = inv.edits[:0]
+	if len(inv.names) > namesKept {
+		inv.names = nil // Its memory, and the time to clear it, would stay what one huge reply has needed.
+	}
 	clear(inv.names)
 	inv.scratch.Reset()
 	inv.err = nil

@@ -160,10 +160,15 @@ func (s *Shard) unqueue(p place, row *table.Row) {
 	q := s.queues[p]
 	delete(s.queues, p)
 	*q = queue{}
-	s.spareQueues = append(s.spareQueues, q)
+	if len(s.spareQueues) < spareMax { // After an outage, what is over goes to the garbage collector.
+		s.spareQueues = append(s.spareQueues, q)
+	}
 	row.Flags &^= flagQueued
-	if row.Present == 0 {
-		s.leave(s.fns[p.fn], p.slot, row)
+	switch fn := s.fns[p.fn]; {
+	case row.Present == 0:
+		s.leave(fn, p.slot, row)
+	case fn.Endpoint != nil:
+		s.watchExpiry(fn, p.slot, row)
 	}
 }
 
@@ -185,14 +190,14 @@ func (s *Shard) deliverQueued(fn *Function, slot table.Slot, row *table.Row, b *
 
 // resume has a suspended address go on, without its first message if that is to be skipped.
 func (s *Shard) resume(p place, q *queue, row *table.Row, skip bool) {
+	fn := s.fns[p.fn]
 	s.Counts.Suspended--
 	s.suspended -= q.bytes
-	fn := s.fns[p.fn]
 	fn.Counts.Suspended--
 	fn.Counts.Changes++
+	s.failed = append(s.failed, Failure{Address: statefun.Address{Type: fn.Type, ID: string(fn.table.ID(row))}, Resumed: true})
 	q.suspended, q.attempts = false, 0
 	q.begun, q.rounds, q.broken = false, 0, 0
-	s.failed = append(s.failed, Failure{Address: statefun.Address{Type: fn.Type, ID: string(fn.table.ID(row))}, Resumed: true})
 	if skip {
 		s.dequeue(fn, q)
 		s.Counts.Skipped++

@@ -50,7 +50,9 @@ func (s *Shard) Calls() []*Call {
 func (s *Shard) call(ep *Endpoint, p place) {
 	fn, q := s.fns[p.fn], s.queues[p]
 	row := fn.table.Row(p.slot)
-	if q.attempts == 0 && !q.begun {
+	// What waits in line for longer than a delivery may take would only get to try what cannot succeed.
+	late := int64(s.now-q.since) >= ep.Policy.Call.Milliseconds()
+	if !q.begun || late {
 		q.begun, q.since = true, s.now
 	}
 	s.attempt++
@@ -101,11 +103,7 @@ func (s *Shard) appendMessages(c *Call, fn *Function, q *queue, bytes int) (coun
 // requestMost is how many messages may go in one request: as the policy says, as large as the reply may
 // become, and fewer after a failure.
 func requestMost(fn *Function, q *queue) int {
-	const unbounded = 1 << 30
-	most := fn.Endpoint.Policy.MessagesMax
-	if most <= 0 {
-		most = unbounded
-	}
+	most := messagesMax(&fn.Endpoint.Policy)
 	if fn.replyBytes > 0 {
 		most = min(most, fn.Endpoint.Policy.BytesMax/fn.replyBytes)
 	}
@@ -113,6 +111,14 @@ func requestMost(fn *Function, q *queue) int {
 		most = min(most, q.most)
 	}
 	return max(most, 1)
+}
+
+func messagesMax(policy *remote.Policy) int {
+	const unbounded = 1 << 30
+	if policy.MessagesMax <= 0 {
+		return unbounded
+	}
+	return policy.MessagesMax
 }
 
 // show fills in a message of a request. Its bytes are those of the record, which stays until the reply is

@@ -63,6 +63,7 @@ type rig struct {
 type rigConfig struct {
 	shards, senders, batchMax, retries int
 	limits                             Limits
+	more                               func(*Config) // Adds what else the shard is to have.
 }
 
 const rigStart = 1_000_000
@@ -116,11 +117,15 @@ func newRig(t rapid.TB, c rigConfig) *rig {
 		Retries:    c.retries,
 	}
 	caller := &Function{Type: statefun.FunctionType{Namespace: "test", Name: "caller"}, External: true}
-	r.s = New(Config{
+	config := Config{
 		Shards: c.shards, Route: route, Functions: []*Function{probe, caller}, Senders: c.senders,
 		BatchMax: c.batchMax, Limits: c.limits, Now: r.now,
 		Memory: func(n int) []byte { return make([]byte, n) }, Rand: rand.New(rand.NewPCG(1, 2)),
-	})
+	}
+	if c.more != nil {
+		c.more(&config)
+	}
+	r.s = New(config)
 	r.s.Bind(&r.inv)
 	return r
 }

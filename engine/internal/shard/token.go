@@ -9,6 +9,9 @@ type Token uint64
 // the sender's id, whatever its type, as in StateFun; all of one id live on one shard.
 type tokenName struct{ sender, name string }
 
+// namesKept bounds the names whose memory is used again.
+const namesKept = 4096
+
 func (inv *Invocation) tokenName(name string) tokenName {
 	return tokenName{alias(inv.fn.table.ID(inv.Row)), name}
 }

@@ -15,6 +15,8 @@ type Arena struct {
 	more func(bytes int) []byte
 	free []byte
 	used int64
+
+	splitting [segmentEntries]entry // Scratch of the tables: the segment that is being split.
 }
 
 // regionBytes is what is asked for at once. A multiple of the common huge page.

@@ -26,8 +26,7 @@ type Table struct {
 	directory []*[segmentEntries]entry // By the upper depth bits of the tag.
 	segments  []segment                // The same, with what lookups do not need.
 	depth     uint
-	shift     uint                  // 32 - depth
-	splitting [segmentEntries]entry // The segment that is being split.
+	shift     uint // 32 - depth
 
 	slabs [][]byte
 	free  Slot // The first free slot plus one; each holds the next one's in its first bytes.
@@ -58,14 +57,20 @@ const (
 	slabBits = 12
 	slabRows = 1 << slabBits
 	slabMask = slabRows - 1
+	// The first slab is short, because many types have few instances, and strangers can make types up. The
+	// numbers of the slots that it does not have are left out.
+	firstRows = 64
 )
+
+// nothing is the segment of all tables that have never had an instance. It is never written.
+var nothing [segmentEntries]entry
 
 // New returns an empty table whose rows have room for stateBytes of state.
 func New(arena *Arena, heap *Heap, stateBytes int) *Table {
 	const line = 64
 	stride := (RowHead + stateBytes + line - 1) &^ (line - 1)
 	t := &Table{arena: arena, heap: heap, stride: stride, shift: 32}
-	t.directory = []*[segmentEntries]entry{t.newSegment()}
+	t.directory = []*[segmentEntries]entry{&nothing}
 	t.segments = []segment{{}}
 	return t
 }
@@ -78,7 +83,7 @@ func (t *Table) newSegment() *[segmentEntries]entry {
 // Len returns the number of instances.
 func (t *Table) Len() int { return t.count }
 
-// Slots returns the number of slots there have ever been: every slot is less.
+// Slots returns a number that every slot there has ever been is less than.
 func (t *Table) Slots() int { return int(t.next) }
 
 // Row returns the row of a slot. It stays where it is until the slot is released.
@@ -144,6 +149,9 @@ func (t *Table) Find(k *Key) (s Slot, ok bool) {
 // presence and state are zero.
 func (t *Table) Insert(k *Key) Slot {
 	tag := k.Tag
+	if t.directory[0] == &nothing {
+		t.directory[0] = t.newSegment()
+	}
 	for t.segments[t.at(tag)].used >= segmentUsedMax && t.split(tag) {
 	}
 	s := t.takeSlot()
@@ -181,7 +189,13 @@ func (t *Table) takeSlot() Slot {
 		clear(row)
 		return s
 	}
-	if int(t.next) == len(t.slabs)*slabRows {
+	switch {
+	case len(t.slabs) == 0:
+		t.slabs = append(t.slabs, t.arena.take(firstRows*t.stride))
+	case int(t.next) == firstRows:
+		t.next = slabRows
+		fallthrough
+	case int(t.next) == len(t.slabs)*slabRows:
 		t.slabs = append(t.slabs, t.arena.take(slabRows*t.stride))
 	}
 	t.next++
@@ -230,11 +244,12 @@ func (t *Table) split(tag Tag) bool {
 		d = t.at(tag)
 	}
 	left, right := t.directory[d], t.newSegment()
-	t.splitting = *left
+	splitting := &t.arena.splitting
+	*splitting = *left
 	clear(left[:])
 	var leftUsed, rightUsed int
 	bit := Tag(1) << (31 - old.depth)
-	for _, e := range &t.splitting {
+	for _, e := range splitting {
 		switch etag := Tag(e >> 32); {
 		case e == 0:
 		case etag&bit == 0:
