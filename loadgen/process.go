@@ -10,22 +10,33 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+
+	"github.com/millrace-io/millrace/engine"
 )
 
 const gcPauses = "/sched/pauses/total/gc:seconds"
 
-// usage is what the process has used up to a moment.
-type usage struct {
-	mallocs uint64
-	pauses  metrics.Float64Histogram
+// Usage is what an engine has done, and its process has used, up to a moment.
+type Usage struct {
+	stats    engine.Stats
+	mallocs  uint64
+	pauses   metrics.Float64Histogram
+	resident int64
 }
 
-func readUsage() usage {
+// ReadUsage returns the usage up to now.
+func ReadUsage(e *engine.Engine) Usage {
+	u := readProcess()
+	u.stats = e.Stats()
+	return u
+}
+
+func readProcess() Usage {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	samples := []metrics.Sample{{Name: gcPauses}}
 	metrics.Read(samples)
-	u := usage{mallocs: mem.Mallocs}
+	u := Usage{mallocs: mem.Mallocs, resident: residentBytes()}
 	if samples[0].Value.Kind() == metrics.KindFloat64Histogram {
 		u.pauses = *samples[0].Value.Float64Histogram()
 	}

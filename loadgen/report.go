@@ -8,8 +8,6 @@ import (
 	"io"
 	"math"
 	"strings"
-
-	"github.com/millrace-io/millrace/engine"
 )
 
 // Report is the outcome of a run. Its JSON keys and their order are part of the command-line contract
@@ -42,22 +40,18 @@ type Report struct {
 	Commit              string  `json:"commit"`                //
 }
 
-// fillEngine fills in what the engine has done between two moments, in r.Seconds.
-func (r *Report) fillEngine(before, after engine.Stats) {
-	r.Invocations = after.Invocations() - before.Invocations()
+// Fill fills in what was done and used between two moments, in which there were r.Invocations in r.Seconds.
+func (r *Report) Fill(before, after Usage) {
 	r.InvocationsPerS = round(float64(r.Invocations)/r.Seconds, 1)
-	r.Epochs = after.EpochsCommitted - before.EpochsCommitted
-	r.BytesCommitted = after.BytesCommitted - before.BytesCommitted
-	for i, s := range after.Shards {
-		r.DirtyEncoded += s.Encoded - before.Shards[i].Encoded
+	r.AllocsPerInvocation = round(float64(after.mallocs-before.mallocs)/float64(r.Invocations), 3)
+	r.GCPauseP99Micros = round(pauseP99(before.pauses, after.pauses)*1e6, 3)
+	r.RSSBytes = after.resident
+	r.Epochs = after.stats.EpochsCommitted - before.stats.EpochsCommitted
+	r.BytesCommitted = after.stats.BytesCommitted - before.stats.BytesCommitted
+	for i, s := range after.stats.Shards {
+		r.DirtyEncoded += s.Encoded - before.stats.Shards[i].Encoded
 		r.MaxStopMicros = max(r.MaxStopMicros, micros(s.MaxStop.Nanoseconds()))
 	}
-}
-
-// fillUsage fills in what the process has used between two moments.
-func (r *Report) fillUsage(before, after usage) {
-	r.AllocsPerInvocation = round(float64(after.mallocs-before.mallocs)/float64(r.Messages), 3)
-	r.GCPauseP99Micros = round(pauseP99(before.pauses, after.pauses)*1e6, 3)
 }
 
 // WriteJSON writes r as one object on one line.

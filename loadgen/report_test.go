@@ -80,9 +80,9 @@ func TestPauseP99(t *testing.T) {
 }
 
 func TestReadUsage(t *testing.T) {
-	before := readUsage()
+	before := readProcess()
 	runtime.GC()
-	after := readUsage()
+	after := readProcess()
 	if pauseP99(before.pauses, after.pauses) <= 0 {
 		t.Error("a collection has left no pause: has the metric been renamed?")
 	}

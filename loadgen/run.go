@@ -124,18 +124,17 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.profiles.start(); err != nil {
 		return err
 	}
-	stats, used, start := r.engine.Stats(), readUsage(), time.Now()
+	used, start := ReadUsage(r.engine), time.Now()
 	if err := r.phase(ctx, r.Load.Messages, r.Progress, r.load...); err != nil {
 		return err
 	}
-	seconds := time.Since(start).Seconds()
-	r.report.fillUsage(used, readUsage())
+	r.report.Seconds = round(time.Since(start).Seconds(), 6)
+	now := ReadUsage(r.engine)
+	r.report.Invocations = now.stats.Invocations() - used.stats.Invocations()
+	r.report.Fill(used, now)
 	if err := r.profiles.stop(); err != nil {
 		return err
 	}
-	r.report.Seconds = round(seconds, 6)
-	r.report.RSSBytes = residentBytes()
-	r.report.fillEngine(stats, r.engine.Stats())
 	if r.Workload == Memory {
 		if err := r.checkpoint(ctx); err != nil { // Until then, changes are held beside the state.
 			return err

@@ -437,6 +437,28 @@ func TestIngressPassesOnWhatTheEngineRefuses(t *testing.T) {
 	}
 }
 
+// What is malformed is called so by the code, and not again by each layer that the text has come through.
+func TestMalformedIsSaidOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		"malformed":                                   "malformed",
+		"malformed: empty id":                         "empty id",
+		"malformed: malformed: empty id":              "empty id",
+		"ingress a/b: malformed: malformed: empty id": "ingress a/b: malformed: empty id",
+	} {
+		in := open(t, IngressConfig{}, &entry{onSend: func() error { return refused(text) }})
+		_, body := ask(t, in, post("/shop/cart/7", "v"))
+		if !strings.Contains(body, `"message":"`+want+`"`) {
+			t.Errorf("%s: %s", text, body)
+		}
+	}
+}
+
+// refused is a text that is an error about something malformed.
+type refused string
+
+func (r refused) Error() string { return string(r) }
+func (refused) Unwrap() error   { return connector.ErrMalformed }
+
 func TestCallTimeout(t *testing.T) {
 	e := &entry{onCall: func(ctx context.Context) (statefun.TypedValue, error) {
 		<-ctx.Done()

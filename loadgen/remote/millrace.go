@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/loadgen"
 )
 
 // measureMillrace has an engine invoke the functions, so many messages in a request, for c.Each.
@@ -31,7 +32,7 @@ func measureMillrace(ctx context.Context, c Config, t target, invocations int, p
 	r := &run{application: a, target: t, before: before, observer: &observer{latency: newLatency()}, ended: make(chan error, 1)}
 	r.engine, err = engine.Open(ctx, engine.Config{
 		Application: "loadgen", Shards: c.Shards, KeyGroups: c.Shards, QueueBytesMax: a.queueBytes(),
-		Observer: r.observer, Logger: slog.New(slog.NewTextHandler(c.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		EpochInterval: epochInterval, Observer: r.observer, Logger: slog.New(slog.NewTextHandler(c.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, a.module())
 	if err != nil {
 		return side{}, err
@@ -42,6 +43,9 @@ func measureMillrace(ctx context.Context, c Config, t target, invocations int, p
 	s, err = r.all(ctx, c.Each, profile)
 	return s, errors.Join(err, r.close(ctx, err))
 }
+
+// epochInterval is how often the engine takes a checkpoint.
+const epochInterval = 100 * time.Millisecond
 
 // run is an engine at work.
 type run struct {
@@ -69,6 +73,7 @@ func (r *run) all(ctx context.Context, each time.Duration, profile io.Writer) (s
 	}
 	r.load.stopped.Store(true)
 	s.verified, err = r.verify(ctx)
+	s.report.Messages = r.sent()
 	return s, err
 }
 
@@ -79,6 +84,7 @@ func (r *run) measured(ctx context.Context, each time.Duration, profile io.Write
 		}
 		defer pprof.StopCPUProfile()
 	}
+	before := loadgen.ReadUsage(r.engine)
 	r.observer.measure(true)
 	s, err := measure(ctx, each, r.target, func() counts {
 		requests, _ := r.observer.count() // A failed one ends the run hereafter.
@@ -86,6 +92,8 @@ func (r *run) measured(ctx context.Context, each time.Duration, profile io.Write
 	})
 	r.observer.measure(false)
 	s.latency = r.observer.latency
+	s.report.Invocations, s.report.Seconds = s.invocations, s.seconds
+	s.report.Fill(before, loadgen.ReadUsage(r.engine))
 	return s, err
 }
 

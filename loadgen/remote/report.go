@@ -10,22 +10,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/millrace-io/millrace/loadgen"
+	"github.com/millrace-io/millrace/loadgen/keys"
 )
 
 // Report is the outcome of a run. Figures are medians over the rounds; the ratio is the median of the rounds'
 // ratios, because rounds differ by more than the two sides of one.
 type Report struct {
-	Workload    string    `json:"workload"` // "remote".
-	Network     string    `json:"network"`
-	Server      string    `json:"server,omitempty"`
-	Connections int       `json:"connections"`
-	Rounds      int       `json:"rounds"`
-	Seconds     float64   `json:"seconds"` // Of each side in each round.
-	Shards      int       `json:"shards"`
-	Figures     []Figures `json:"figures"`
-	Verified    bool      `json:"verified"`
-	Version     string    `json:"version"`
-	Commit      string    `json:"commit"`
+	// Report is what every report has: here of the engine's side alone, in all rounds of all figures. See total.
+	loadgen.Report
+	Network      string    `json:"network"`
+	Server       string    `json:"server,omitempty"`
+	Connections  int       `json:"connections"`
+	Rounds       int       `json:"rounds"`
+	RoundSeconds float64   `json:"round_seconds"` // Of each side in each round.
+	Figures      []Figures `json:"figures"`
 }
 
 // Figures are those for one number of invocations in a request.
@@ -56,10 +56,37 @@ type Figures struct {
 
 func newReport(c Config) Report {
 	return Report{
-		Workload: "remote", Network: string(c.Network), Server: string(c.Server), Connections: c.Connections,
-		Rounds: c.Rounds, Seconds: c.Each.Seconds(), Shards: c.Shards, Verified: true,
-		Version: c.Version, Commit: c.Commit,
+		Report: loadgen.Report{
+			Workload: "remote", Dist: string(keys.Uniform), Backend: "none", Shards: c.Shards,
+			EpochIntervalMillis: float64(epochInterval.Milliseconds()), Verified: true, Version: c.Version, Commit: c.Commit,
+		},
+		Network: string(c.Network), Server: string(c.Server), Connections: c.Connections,
+		Rounds: c.Rounds, RoundSeconds: c.Each.Seconds(),
 	}
+}
+
+// total fills in what the engine's sides come to. What does not add up is that of the worst round, and
+// latencies are those of requests. Bytes per instance stay 0: the instances are not measured.
+func (r *Report) total(rounds []round) {
+	all, allocs := newLatency(), 0.0
+	for i := range rounds {
+		s := &rounds[i].millrace
+		r.Messages += s.report.Messages
+		r.Invocations += s.report.Invocations
+		r.Seconds += s.report.Seconds
+		r.Epochs += s.report.Epochs
+		r.BytesCommitted += s.report.BytesCommitted
+		r.DirtyEncoded += s.report.DirtyEncoded
+		r.RSSBytes = max(r.RSSBytes, s.report.RSSBytes)
+		r.MaxStopMicros = max(r.MaxStopMicros, s.report.MaxStopMicros)
+		r.GCPauseP99Micros = max(r.GCPauseP99Micros, s.report.GCPauseP99Micros)
+		allocs += s.report.AllocsPerInvocation * float64(s.report.Invocations)
+		all.nanos.Merge(s.latency.nanos)
+	}
+	r.Seconds = roundTo(r.Seconds, 6)
+	r.InvocationsPerS = roundTo(float64(r.Invocations)/r.Seconds, 1)
+	r.AllocsPerInvocation = roundTo(allocs/float64(r.Invocations), 3)
+	r.P50Micros, r.P99Micros, r.P999Micros, r.MaxMicros = all.micros(50), all.micros(99), all.micros(99.9), all.micros(100)
 }
 
 func (r *Report) add(invocations, keyCount int, rounds []round) {
@@ -91,6 +118,7 @@ func (r *Report) add(invocations, keyCount int, rounds []round) {
 		Verified:            !slices.ContainsFunc(rounds, func(r round) bool { return !r.bare.verified || !r.millrace.verified }),
 	}
 	r.Figures = append(r.Figures, f)
+	r.Keys = max(r.Keys, keyCount)
 	r.Verified = r.Verified && f.Verified
 }
 
@@ -111,7 +139,7 @@ func (r Report) WriteText(w io.Writer) error {
 	if r.Server != "" {
 		served += ", SDK behind " + r.Server + " in a second process"
 	}
-	fmt.Fprintf(&b, "%s; %d connections, %d shards, medians of %d rounds of %g s\n", served, r.Connections, r.Shards, r.Rounds, r.Seconds)
+	fmt.Fprintf(&b, "%s; %d connections, %d shards, medians of %d rounds of %g s\n", served, r.Connections, r.Shards, r.Rounds, r.RoundSeconds)
 	line := func(cells ...any) {
 		const row = "%9s %-9s %11s %10s %9s %9s %8s %8s %9s %6s %7s"
 		b.WriteString(strings.TrimRight(fmt.Sprintf(row, cells...), " ") + "\n")

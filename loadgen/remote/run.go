@@ -26,6 +26,7 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 		}
 	}()
 	report = newReport(c)
+	var all []round
 	for i, invocations := range c.Invocations {
 		var rounds []round
 		for n := range c.Rounds {
@@ -42,7 +43,9 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 			rounds = append(rounds, r)
 		}
 		report.add(invocations, c.keys(invocations), rounds)
+		all = append(all, rounds...)
 	}
+	report.total(all)
 	return report, nil
 }
 

@@ -42,6 +42,10 @@ func TestRunIsVerified(t *testing.T) {
 					t.Errorf("%+v", f)
 				}
 			}
+			if r.Keys != 50 || r.Messages <= r.Invocations || r.Seconds < 4*c.Each.Seconds() || r.P50Micros <= 0 || r.P50Micros > r.P99Micros ||
+				r.P99Micros > r.P999Micros || r.P999Micros > r.MaxMicros {
+				t.Errorf("the totals are %+v", r.Report)
+			}
 			if n := strings.Count(log.String(), "\n"); n != 4 {
 				t.Errorf("the log has %d lines, want one for each round:\n%s", n, &log)
 			}

@@ -5,6 +5,8 @@ package remote
 import (
 	"context"
 	"time"
+
+	"github.com/millrace-io/millrace/loadgen"
 )
 
 // side is what one side, the bare client or the engine, has done in one round.
@@ -15,6 +17,7 @@ type side struct {
 	served   time.Duration // if that is another one.
 	latency  latency       // Of requests.
 	verified bool
+	report   loadgen.Report // Of the engine's side.
 }
 
 func (s side) invocationsPerS() float64 { return float64(s.invocations) / s.seconds }

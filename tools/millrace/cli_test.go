@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestVersion(t *testing.T) {
@@ -41,7 +43,11 @@ func TestUsage(t *testing.T) {
 		{"send a/b/c --type a/b --json 1 --string x", "none of the others can be"},
 		{"send a/b/c --type a/b --file /does/not/exist", "no such file"},
 		{"send a/b/c --type a/b --admin nowhere", "want host:port"},
+		{"send a/b/c --type a/b --timeout 6m", `timeout: "6m0s", want`},
+		{"resume a/b/c --timeout 0s", `timeout: "0s", want`},
 		{"resume", "accepts 1 arg(s)"},
+		{"suspended extra", "unknown command"},
+		{"suspended --admin nowhere", "want host:port"},
 		{"resume a/b", `address "a/b"`},
 		{"resume a/b/c --admin-token-file /does/not/exist", "no such file"},
 	} {
@@ -52,6 +58,17 @@ func TestUsage(t *testing.T) {
 	}
 	if got := millrace(t, "send", "a/b/c", "--string", "x", "--admin", "unix:/does/not/exist"); got.code != 1 || !strings.Contains(got.stderr, "is the engine running?") {
 		t.Errorf("nobody listens: %+v", got)
+	}
+}
+
+// The help of a command explains settings that it has, and no others.
+func TestHelp(t *testing.T) {
+	for command, settings := range map[string]bool{"run": true, "send": false, "suspended": false, "resume": false} {
+		got := millrace(t, command, "--help")
+		if got.code != 0 || !strings.Contains(got.stdout, "MILLRACE_CONFIG") || strings.Contains(got.stdout, "epoch-interval") != settings ||
+			strings.Contains(got.stdout, "module file") != settings {
+			t.Errorf("%s: %+v", command, got)
+		}
 	}
 }
 
@@ -109,6 +126,17 @@ func TestValidate(t *testing.T) {
 				t.Errorf("--json %v: %+v", tt.args, p)
 			}
 		}
+	}
+	for want, args := range map[string][]string{
+		"valid: 0 endpoints, 1 ingress, 0 egresses\n":  {valid},
+		"valid: 1 endpoint, 0 ingresses, 0 egresses\n": {lenient},
+	} {
+		if got := millrace(t, append([]string{"validate"}, args...)...); got.stdout != want {
+			t.Errorf("%v: %+v, want %q", args, got, want)
+		}
+	}
+	if got := millrace(t, "validate", ""); got.code != 2 || !strings.Contains(got.stderr, `"", want the name of a module file`) {
+		t.Errorf("a file without a name: %+v", got)
 	}
 	if got := millrace(t, "validate", "--explain", valid, lenient); !strings.Contains(got.stdout, "listens on 127.0.0.1:8090\n") || !strings.Contains(got.stdout, "endpoint a/*: io.statefun.endpoints.v2/http") {
 		t.Errorf("--explain: %+v", got)
@@ -176,6 +204,9 @@ func TestSend(t *testing.T) {
 			t.Errorf("%q: %+v; want %q", tt.args, got, tt.want)
 		}
 	}
+	if got := millrace(t, "send", "example/echo/\xff", "--string", "x", "--admin", p.admin); got.code != 1 || strings.Count(got.stderr, "malformed") != 1 {
+		t.Errorf("it is to be said once: %+v", got)
+	}
 	if got := millrace(t, "send", "nobody/knows/a", "--string", "x", "--admin", p.admin); got.code != 1 || !strings.Contains(got.stderr, "unknown_function_type") {
 		t.Errorf("%+v", got)
 	}
@@ -238,5 +269,94 @@ func TestResume(t *testing.T) {
 	}
 	if !strings.Contains(p.logged(), `"how":"skip"`) {
 		t.Error("the log does not say who has resumed it")
+	}
+}
+
+// All suspended addresses are listed, whatever their ids, and those of one function go on together.
+func TestSuspended(t *testing.T) {
+	f := serveFunctions(t, nil)
+	f.broken.Store(true)
+	p := run(t, nil, "-m", f.module(t))
+	if got := millrace(t, "suspended", "--json", "--admin", p.admin); got.code != 0 || got.stdout != `{"addresses":[],"more":0}`+"\n" {
+		t.Fatalf("none: %+v", got)
+	}
+	addresses := []string{"example/echo/a", "example/echo/evil\n\x1b[31m", "example/echo/b/*", "example/other/a"}
+	for _, to := range addresses {
+		if got := millrace(t, "send", to, "--string", "payload-canary", "--admin", p.admin); got.code != 0 {
+			t.Fatalf("%+v", got)
+		}
+	}
+	var list struct {
+		Addresses []struct {
+			Namespace, Type, ID, Error string
+			SinceMS                    int64 `json:"since_ms"`
+		}
+		More int
+	}
+	names := func() (names []string) {
+		got := millrace(t, "suspended", "--json", "--admin", p.admin)
+		list.Addresses = nil
+		if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != 0 {
+			t.Fatalf("%v: %+v", err, got)
+		}
+		for _, a := range list.Addresses {
+			if a.Error == "" || time.Since(time.UnixMilli(a.SinceMS)).Abs() > patience {
+				t.Errorf("%+v", a)
+			}
+			names = append(names, a.Namespace+"/"+a.Type+"/"+a.ID)
+		}
+		return names
+	}
+	eventually(t, "all are suspended", func() bool { return len(names()) == len(addresses) })
+	got := names()
+	slices.Sort(got)
+	if want := slices.Sorted(slices.Values(addresses)); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	lines := millrace(t, "suspended", "--admin", p.admin).stdout
+	if strings.Count(lines, "\n") != len(addresses) || !strings.Contains(lines, `"example/echo/evil\n\x1b[31m" 20`) || strings.Contains(lines, "payload-canary") {
+		t.Errorf("the lines are %q", lines)
+	}
+
+	if got := millrace(t, "resume", "example/nobody/*", "--admin", p.admin); got.code != 0 || got.stdout != "resumed 0 addresses\n" {
+		t.Errorf("%+v", got)
+	}
+	f.broken.Store(false)
+	if got := millrace(t, "resume", "example/echo/*", "--skip", "--admin", p.admin); got.code != 0 || got.stdout != "skipped a message at 3 addresses\n" {
+		t.Errorf("%+v", got)
+	}
+	eventually(t, "those of the other function are left", func() bool { return slices.Equal(names(), addresses[3:]) })
+	if got := millrace(t, "resume", "example/other/*", "--admin", p.admin); got.code != 0 || got.stdout != "resumed 1 address\n" {
+		t.Errorf("%+v", got)
+	}
+	eventually(t, "none is left", func() bool { return len(names()) == 0 })
+	p.stop()
+	if !strings.Contains(p.logged(), `"how":"skip","function":"example/echo","addresses":3}`) {
+		t.Error("the log does not say who has resumed them")
+	}
+}
+
+// Messages that wait at a suspended address hold up no drain, and are not lost without a word.
+func TestDrainSuspended(t *testing.T) {
+	f := serveFunctions(t, nil)
+	f.broken.Store(true)
+	p := run(t, nil, "-m", f.module(t))
+	if got := millrace(t, "send", "example/echo/a", "--string", "x", "--admin", p.admin); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	p.await("address suspended")
+	p.stop()
+	if !strings.Contains(p.logged(), `"msg":"messages at suspended addresses are lost","addresses":1,"messages":1}`) {
+		t.Error("the log does not tell of the message")
+	}
+}
+
+// Whoever waits in vain is told that, and not that nobody listens.
+func TestSendTimeout(t *testing.T) {
+	f := serveFunctions(t, make(chan struct{}))
+	p := run(t, nil, "-m", f.module(t), "--drain-timeout", "1ms")
+	got := millrace(t, "send", "example/echo/a", "--string", "x", "--call", "--timeout", "50ms", "--admin", p.admin)
+	if got.code != 1 || !strings.Contains(got.stderr, "no answer in time") || strings.Contains(got.stderr, "is the engine running?") {
+		t.Errorf("%+v", got)
 	}
 }

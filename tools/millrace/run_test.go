@@ -34,13 +34,14 @@ func TestRun(t *testing.T) {
 	var ready struct {
 		Application, Backend, Version string
 		Shards                        int
-		Took                          time.Duration
+		Took                          string
 	}
 	if err := json.Unmarshal([]byte(strings.TrimSpace(p.logged())), &ready); err != nil {
 		t.Fatalf("more than one line, or none: %v: %s", err, p.logged())
 	}
-	t.Logf("ready after %v", ready.Took)
-	if ready.Application != "shop" || ready.Backend != "memory" || ready.Version != "v1.2.3" || ready.Shards != 3 || ready.Took <= 0 || len(p.listen) != 1 {
+	took, err := time.ParseDuration(ready.Took) // JSON's own would be nanoseconds.
+	t.Logf("ready after %v, %v", took, err)
+	if ready.Application != "shop" || ready.Backend != "memory" || ready.Version != "v1.2.3" || ready.Shards != 3 || took <= 0 || len(p.listen) != 1 {
 		t.Errorf("%+v, listening on %q", ready, p.listen)
 	}
 	for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "ready\n"} {
@@ -144,6 +145,9 @@ func TestSecondSignal(t *testing.T) {
 	<-f.arrived
 	p.signal(syscall.SIGTERM)
 	p.await(`"msg":"draining"`)
+	if strings.Contains(p.logged(), "a second signal") {
+		t.Error("the first signal is taken for a second one")
+	}
 	for ended := false; !ended; {
 		_ = p.cmd.Process.Signal(syscall.SIGINT) // It may have ended.
 		select {
@@ -152,7 +156,7 @@ func TestSecondSignal(t *testing.T) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	if code := p.wait(); code != 1 {
+	if code := p.wait(); code != 1 || strings.Count(p.logged(), `"msg":"a second signal`) != 1 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -184,6 +188,7 @@ func TestRunRefuses(t *testing.T) {
 		want string
 	}{
 		{"", 2, "at least one module file"},
+		{"--module= -m " + m, 2, `module: "", want the name of a file`},
 		{"extra -m " + m, 2, "unknown command"},
 		{"-m " + m + "x", 2, "no such file"},
 		{"-m " + m + " --backend file:///tmp/x", 2, "not available in this version"},
@@ -192,8 +197,9 @@ func TestRunRefuses(t *testing.T) {
 		{"-m " + m + " --backend redis://x", 2, `backend: "redis://x", want memory`},
 		{
 			"-m " + m + " --shards -1 --log-format xml --memory-limit 1MiB --drain-timeout 0s", 2,
-			`log-format: "xml", want text or json; drain-timeout: "0s", want more than 0s; memory-limit: "1MiB", want at least 64MiB; engine: Config.Shards is -1`,
+			`log-format: "xml", want text or json; shards: "-1", want 0 to 1024; drain-timeout: "0s", want more than 0s; memory-limit: "1MiB", want at least 64MiB`,
 		},
+		{"-m " + m + " --shards 1025", 2, `error: shards: "1025", want 0 to 1024`},
 		{"-m " + m + " --memory-limit lots", 2, "want a whole number of bytes"},
 		{"-m " + m + " --epoch-interval 1us", 2, "want off or a duration of at least 1ms"},
 		{"-m " + m + " --admin 0.0.0.0:0", 2, "give an admin token file"},

@@ -35,8 +35,11 @@ func remoteCommand() *cobra.Command {
 by a bare HTTP client, whose requests are made beforehand, and by an engine, in turns and over as many
 connections. How much of the bare client's throughput is left is what the engine costs.
 
-The report goes to stdout, progress to stderr. Exit code 0: done and verified; 1: failed, or the counters
-do not add up; 2: a flag is wrong, and nothing was started.`,
+The report goes to stdout, progress to stderr. With --json it has the keys of loadgen engine --json as well, for
+the engine's side of all rounds together: messages are all that were sent, invocations those of the measured
+seconds, latencies those of requests; rss_bytes, max_stop_us and gc_pause_p99_us are the worst round's, keys the
+most of any figure; bytes_per_instance is not measured, and 0. Exit code 0: done and verified; 1: failed, or the
+counters do not add up; 2: a flag is wrong, and nothing was started.`,
 		Example: `  loadgen remote --network unix --connections 64 --json
   loadgen remote --network tcp --server net/http --invocations 10`,
 		Args: cobra.NoArgs,

@@ -22,6 +22,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// reportKeys are the keys that every report has, whatever was run.
+var reportKeys = []string{
+	"workload", "keys", "dist", "messages", "invocations", "seconds", "invocations_per_s", "p50_us", "p99_us", "p999_us",
+	"max_us", "bytes_per_instance", "rss_bytes", "epochs", "bytes_committed", "dirty_encoded", "max_stop_us", "gc_pause_p99_us",
+	"allocs_per_invocation", "backend", "shards", "epoch_interval_ms", "verified", "version", "commit",
+}
+
 // The last line of stdout is one object, and both sides are verified over each network.
 func TestRemote(t *testing.T) {
 	profile := filepath.Join(t.TempDir(), "cpu")
@@ -40,6 +47,15 @@ func TestRemote(t *testing.T) {
 		var report remote.Report
 		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
 			t.Errorf("%s: stdout is %q: %v", args, stdout.String(), err)
+		}
+		var keys map[string]any
+		if err := json.Unmarshal(stdout.Bytes(), &keys); err != nil {
+			t.Error(err)
+		}
+		for _, key := range reportKeys {
+			if _, ok := keys[key]; !ok {
+				t.Errorf("%s: the report has no %s", args, key)
+			}
 		}
 		if !report.Verified || len(report.Figures) != 2 || strings.Count(stdout.String(), "\n") != 1 {
 			t.Errorf("%s: stdout is %q", args, stdout.String())

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -64,23 +65,48 @@ func (r *Refusal) Error() string {
 
 // Send sends a message.
 func (c *Client) Send(ctx context.Context, to statefun.Address, m statefun.TypedValue) error {
-	_, err := c.post(ctx, "/v1/send", url.Values{"address": {to.String()}, "type": {m.Typename}}, m.Value)
+	_, err := c.ask(ctx, http.MethodPost, "/v1/send", url.Values{"address": {to.String()}, "type": {m.Typename}}, m.Value)
 	return err
 }
 
 // Call sends a message and returns the answer.
 func (c *Client) Call(ctx context.Context, to statefun.Address, m statefun.TypedValue) (statefun.TypedValue, error) {
-	return c.post(ctx, "/v1/call", url.Values{"address": {to.String()}, "type": {m.Typename}}, m.Value)
+	return c.ask(ctx, http.MethodPost, "/v1/call", url.Values{"address": {to.String()}, "type": {m.Typename}}, m.Value)
 }
 
 // Resume has a suspended address go on; with skip it gives up its first message.
 func (c *Client) Resume(ctx context.Context, a statefun.Address, skip bool) error {
-	_, err := c.post(ctx, "/v1/resume", url.Values{"address": {a.String()}, "skip": {strconv.FormatBool(skip)}}, nil)
+	_, err := c.ask(ctx, http.MethodPost, "/v1/resume", url.Values{"address": {a.String()}, "skip": {strconv.FormatBool(skip)}}, nil)
 	return err
 }
 
-func (c *Client) post(ctx context.Context, path string, query url.Values, value []byte) (answer statefun.TypedValue, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path+"?"+query.Encode(), bytes.NewReader(value))
+// ResumeAll has all suspended addresses of a function type go on, as Resume does, and returns how many they are.
+func (c *Client) ResumeAll(ctx context.Context, t statefun.FunctionType, skip bool) (int, error) {
+	var r resumed
+	err := c.read(ctx, http.MethodPost, "/v1/resume", url.Values{"all": {t.String()}, "skip": {strconv.FormatBool(skip)}}, &r)
+	return r.Addresses, err
+}
+
+// Suspended returns the addresses that are suspended.
+func (c *Client) Suspended(ctx context.Context) (s Suspended, err error) {
+	err = c.read(ctx, http.MethodGet, "/v1/suspended", nil, &s)
+	return s, err
+}
+
+// read asks for an answer that is JSON.
+func (c *Client) read(ctx context.Context, method, path string, query url.Values, into any) error {
+	answer, err := c.ask(ctx, method, path, query, nil)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(answer.Value, into); err != nil {
+		return fmt.Errorf("admin: %s: %w", path, err)
+	}
+	return nil
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, value []byte) (answer statefun.TypedValue, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path+"?"+query.Encode(), bytes.NewReader(value))
 	if err != nil {
 		return answer, fmt.Errorf("admin: %w", err)
 	}
@@ -88,6 +114,9 @@ func (c *Client) post(ctx context.Context, path string, query url.Values, value 
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	response, err := c.http.Do(r)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return answer, fmt.Errorf("admin: no answer in time; what was asked for may still take effect: %w", ctx.Err())
+	}
 	if err != nil {
 		return answer, fmt.Errorf("admin: is the engine running? %w", err)
 	}

@@ -9,7 +9,10 @@
 //	GET  /v1/stats         {"state","addresses","stats"}: the last with the fields of engine.Stats
 //	POST /v1/send          sends a message: 202
 //	POST /v1/call          sends a message and waits for the answer: 200
-//	POST /v1/resume        has a suspended address go on; with skip=true it gives up its first message: 202
+//	GET  /v1/suspended     {"addresses":[{"namespace","type","id","since_ms","error"}],"more"}: at most 10,000 of
+//	                       those that are suspended, and how many more there are
+//	POST /v1/resume        has a suspended address go on; with skip=true it gives up its first message: 202.
+//	                       With all=<namespace>/<type> all those of a function: {"addresses"}, how many
 //	GET  /debug/pprof/     profiles
 //
 // Parameters are those of a query: address=<namespace>/<type>/<id> and, for messages, type=<typename>; the

@@ -115,6 +115,7 @@ func TestGuard(t *testing.T) {
 		{"outside+token", "GET", "/debug/pprof/cmdline", nil, 401},
 		{"outside+token", "POST", "/v1/send", nil, 401},
 		{"outside+token", "POST", "/v1/call", nil, 401},
+		{"outside+token", "GET", "/v1/suspended", nil, 401},
 		{"outside+token", "POST", resume, nil, 401},
 		{"outside+token", "GET", "/nothing/here", nil, 401},
 		{"outside+token", "GET", stats, bearer(""), 401},

@@ -41,17 +41,18 @@ func (s *Server) stats(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) send(w http.ResponseWriter, r *http.Request) {
+	to, m, p := message(w, r) // First: who is slow to send must not keep the door from closing.
+	if p != nil {
+		p.write(w)
+		return
+	}
 	in, leave, ok := s.door.enter()
 	if !ok {
 		s.closed().write(w)
 		return
 	}
 	defer leave()
-	to, m, p := message(w, r)
-	if p == nil {
-		p = problemOf(in.Send(r.Context(), to, m))
-	}
-	if p != nil {
+	if p := problemOf(in.Send(r.Context(), to, m)); p != nil {
 		p.write(w)
 		return
 	}
@@ -59,17 +60,17 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) call(w http.ResponseWriter, r *http.Request) {
+	to, m, p := message(w, r)
+	if p != nil {
+		p.write(w)
+		return
+	}
 	in, leave, ok := s.door.enter()
 	if !ok {
 		s.closed().write(w)
 		return
 	}
 	defer leave()
-	to, m, p := message(w, r)
-	if p != nil {
-		p.write(w)
-		return
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.door.base, cancel)()
@@ -94,26 +95,35 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request) {
 		malformed(err).write(w)
 		return
 	}
-	a, err := statefun.ParseAddress(query.Get("address"))
-	if err != nil {
-		malformed(err).write(w)
-		return
-	}
 	skip, err := strconv.ParseBool(query.Get("skip"))
 	if err != nil && query.Has("skip") {
 		malformed(errors.New("skip: want true or false")).write(w)
 		return
 	}
-	act, what := (*e).Resume, "resume"
-	if skip {
-		act, what = (*e).Skip, "skip"
+	if query.Has("all") {
+		s.resumeAll(w, r, *e, query.Get("all"), skip)
+		return
 	}
+	a, err := statefun.ParseAddress(query.Get("address"))
+	if err != nil {
+		malformed(err).write(w)
+		return
+	}
+	act, what := verb(*e, skip)
 	if p := problemOf(act(r.Context(), a)); p != nil {
 		p.write(w)
 		return
 	}
 	s.logger.Info("an operator has an address go on", "how", what, "function", a.Type.String(), "id", clip(a.ID))
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// verb is what is done to a suspended address, and what the log calls it.
+func verb(e Engine, skip bool) (act func(context.Context, engine.Address) error, name string) {
+	if skip {
+		return e.Skip, "skip"
+	}
+	return e.Resume, "resume"
 }
 
 // message reads the address and the value of a request.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/connector"
@@ -52,7 +53,10 @@ func problemOf(err error) *problem {
 	case errors.Is(err, connector.ErrUnknownMessage):
 		return of(http.StatusUnsupportedMediaType, "message_type_not_accepted", "send a type that the function accepts")
 	case errors.Is(err, connector.ErrMalformed), errors.Is(err, engine.ErrMalformed):
-		return of(http.StatusBadRequest, "malformed", "check the address and the value against its type")
+		p := of(http.StatusBadRequest, "malformed", "check the address and the value against its type")
+		// Each layer says that it is, and so does the code.
+		p.message = strings.TrimPrefix(strings.ReplaceAll(p.message, "malformed: malformed: ", "malformed: "), "malformed: ")
+		return p
 	case errors.Is(err, connector.ErrTooLarge):
 		return of(http.StatusRequestEntityTooLarge, "too_large", "send a shorter id or a smaller value")
 	case errors.Is(err, connector.ErrNoCredit):
@@ -82,8 +86,9 @@ func (p *problem) write(w http.ResponseWriter) {
 }
 
 // clip keeps what comes from outside short in the log, which quotes it.
-func clip(s string) string {
-	const most = 80
+func clip(s string) string { return clipTo(s, 80) }
+
+func clipTo(s string, most int) string {
 	if len(s) > most {
 		return s[:most] + "…"
 	}

@@ -21,6 +21,7 @@ import (
 // Engine is what a [Server] needs of an *engine.Engine.
 type Engine interface {
 	Stats() engine.Stats
+	Suspended() []engine.SuspendedAddress
 	Resume(ctx context.Context, a engine.Address) error
 	Skip(ctx context.Context, a engine.Address) error
 }
@@ -106,6 +107,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 func (s *Server) routes(metrics http.Handler) http.Handler {
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /v1/stats", s.stats)
+	guarded.HandleFunc("GET /v1/suspended", s.suspended)
 	guarded.HandleFunc("POST /v1/send", s.send)
 	guarded.HandleFunc("POST /v1/call", s.call)
 	guarded.HandleFunc("POST /v1/resume", s.resume)

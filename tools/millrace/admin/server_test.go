@@ -134,7 +134,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %d %s", tt.name, tt.err, tt.status, tt.code)
 		}
 	}
-	for _, query := range []string{"address=%zz", "address=zoo/parrot/a&skip=perhaps"} {
+	for _, query := range []string{"address=%zz", "address=zoo/parrot/a&skip=perhaps", "all=zoo", "all=zoo/parrot&skip=perhaps"} {
 		if status, body := ask(t, r.Addr(), "POST", "/v1/resume?"+query); status != 400 || !strings.Contains(body, `"malformed"`) {
 			t.Errorf("%s: %d %s", query, status, body)
 		}

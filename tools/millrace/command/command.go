@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -34,7 +35,7 @@ func New(kinds ...kind.Kind) *cobra.Command {
 		SilenceUsage:  true, // A page of flags would hide the error above it.
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(kinds), validateCommand(kinds), sendCommand(), resumeCommand(), versionCommand())
+	root.AddCommand(runCommand(kinds), validateCommand(kinds), sendCommand(), suspendedCommand(), resumeCommand(), versionCommand())
 	Stamp(root, "", "")
 	return root
 }
@@ -54,6 +55,7 @@ func Execute(root *cobra.Command) int {
 		cancel()
 		for range signals {
 			if time.Since(first) > sameSignal {
+				tellOfEnd()
 				os.Exit(exitFailed)
 			}
 		}
@@ -64,6 +66,20 @@ func Execute(root *cobra.Command) int {
 // sameSignal is how long further signals are the first one come again: a terminal and the programs between
 // it and the process, such as timeout and make, each send what is meant as one.
 const sameSignal = 100 * time.Millisecond
+
+// tellOfEnd logs that the process is ended by a second signal. It waits for the log no longer than it takes to
+// write a line: whoever reads it may be what hangs.
+func tellOfEnd() {
+	told := make(chan struct{})
+	go func() {
+		slog.Warn("a second signal: the process ends at once, and what was under way is cut off")
+		close(told)
+	}()
+	select {
+	case <-told:
+	case <-time.After(time.Second):
+	}
+}
 
 func execute(ctx context.Context, root *cobra.Command) int {
 	cmd, err := root.ExecuteContextC(ctx)

@@ -26,7 +26,7 @@ func ExampleNew() {
 	root.SetArgs([]string{"validate", "--explain", "testdata/printer.yaml"})
 	fmt.Println(command.Execute(root))
 	// Output:
-	// valid: 0 endpoints, 0 ingresses, 1 egresses
+	// valid: 0 endpoints, 0 ingresses, 1 egress
 	// egress   shop/receipts: example.com/printer, testdata/printer.yaml:1:1
 	// 0
 }

@@ -62,14 +62,21 @@ func (o *options) pick(set *pflag.FlagSet, names ...string) {
 	})
 }
 
+// shardsMost is the engine's bound of Config.Shards.
+const shardsMost = 1024
+
 // unavailable are backends that module files of other versions name.
 var unavailable = []string{"file://", "pebble://", "s3://"}
 
 // config is what the options say of the engine, or everything that is wrong with them.
 func (o *options) config() (engine.Config, error) {
+	shards := o.shards
+	if shards < 0 || shards > shardsMost {
+		shards = 0 // Told below, by the name of the setting.
+	}
 	c := engine.Config{
-		Application: o.application, Shards: o.shards, EpochInterval: time.Duration(o.epochInterval),
-		KeyGroups: max(128, o.shards, runtime.GOMAXPROCS(0)),
+		Application: o.application, Shards: shards, EpochInterval: time.Duration(o.epochInterval),
+		KeyGroups: max(128, shards, runtime.GOMAXPROCS(0)),
 	}
 	var errs []error
 	want := func(ok bool, flag string, value any, accepted string) {
@@ -78,8 +85,10 @@ func (o *options) config() (engine.Config, error) {
 		}
 	}
 	want(len(o.modules) > 0, "module", "", "at least one module file")
+	want(!slices.Contains(o.modules, ""), "module", "", "the name of a file")
 	want(o.application != "", "app", o.application, "a name")
 	want(o.logFormat == "text" || o.logFormat == "json", "log-format", o.logFormat, "text or json")
+	want(shards == o.shards, "shards", o.shards, fmt.Sprintf("0 to %d", shardsMost))
 	want(o.drainTimeout > 0, "drain-timeout", o.drainTimeout, "more than 0s")
 	want(o.memoryLimit == 0 || o.memoryLimit >= memoryLimitMin, "memory-limit", o.memoryLimit.String(), "at least 64MiB")
 	if slices.ContainsFunc(unavailable, func(scheme string) bool { return strings.HasPrefix(o.backend, scheme) }) {
@@ -120,10 +129,15 @@ const (
 )
 
 // logger returns the log that goes to w. Both formats quote what comes from outside: no id begins a line,
-// or moves a cursor.
+// or moves a cursor. Durations are the same text in both, such as 1.5s, where JSON would have nanoseconds.
 func (o *options) logger(w io.Writer) *slog.Logger {
 	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindDuration {
+				a.Value = slog.StringValue(a.Value.Duration().String())
+			}
+			return a
+		}}))
 	}
 	return slog.New(slog.NewTextHandler(w, nil))
 }

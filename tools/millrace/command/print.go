@@ -20,6 +20,14 @@ func (p *printer) printf(format string, args ...any) {
 	}
 }
 
+// counted is how many there are of something.
+func counted(n int, thing, plural string) string {
+	if n == 1 {
+		plural = ""
+	}
+	return fmt.Sprintf("%d %s%s", n, thing, plural)
+}
+
 func listens(addresses []string) string {
 	if len(addresses) == 0 {
 		return ""

@@ -26,7 +26,7 @@ ended in good order; 1: failed, or messages were left when the drain timeout was
 file is wrong, and nothing was started.
 
 The admin address has /healthz, /readyz and /metrics for everybody, and more for operators: see millrace send
---help and millrace resume --help. An address that is not on this machine alone needs an admin token file.
+--help, millrace suspended --help and millrace resume --help. An address that is not on this machine alone needs an admin token file.
 
 Functions of this process keep their state outside the Go heap, which --memory-limit does not count.
 ` + settingsHelp,

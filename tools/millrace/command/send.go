@@ -16,11 +16,14 @@ import (
 	"github.com/millrace-io/millrace/tools/millrace/admin"
 )
 
-// ask is what send and resume are told.
+// ask is what the commands that ask a running engine are told.
 type ask struct {
 	options
 	timeout time.Duration
 }
+
+// timeoutMost is how long the admin address waits for the answer to a call.
+const timeoutMost = 5 * time.Minute
 
 // flags gives a command what it needs to find the engine.
 func (a *ask) flags(cmd *cobra.Command) {
@@ -33,6 +36,9 @@ func (a *ask) flags(cmd *cobra.Command) {
 func (a *ask) client(cmd *cobra.Command) (*admin.Client, context.Context, context.CancelFunc, error) {
 	if err := settle(cmd); err != nil {
 		return nil, nil, nil, err
+	}
+	if a.timeout <= 0 || a.timeout > timeoutMost {
+		return nil, nil, nil, fmt.Errorf("timeout: %q, want more than 0s and at most 5m", a.timeout)
 	}
 	c, err := admin.NewClient(a.admin, a.tokenFile)
 	if err != nil {
@@ -59,7 +65,7 @@ Values of the built-in types (io.statefun.types/ string, int, long, bool, float,
 unwrapped; the bytes of --file, and values of other types, are taken as they are.
 
 Exit code 0: accepted, or answered; 1: refused, or nobody answers; 2: the command line is wrong.
-` + settingsHelp,
+` + askSettingsHelp,
 		Example: `  millrace send example/person/Bob --string hello
   millrace send shop/cart/17 --type shop/Add --json '{"item": "tea"}'
   millrace send example/counter/apples --type io.statefun.types/long --json 2 --call`,
@@ -129,38 +135,4 @@ func (p *payload) message(cmd *cobra.Command) (m statefun.TypedValue, err error)
 		m.Value, err = os.ReadFile(p.file)
 	}
 	return m, err
-}
-
-func resumeCommand() *cobra.Command {
-	var a ask
-	var skip bool
-	cmd := &cobra.Command{
-		Use:   "resume ADDRESS",
-		Short: "Have a suspended address go on",
-		Long: `Have a suspended address of a running engine go on: its first message is tried again, or given up with --skip.
-Nothing happens at an address that is not suspended. ADDRESS is <namespace>/<type>/<id>; the log and the metric
-millrace_function_blocked_addresses tell which are suspended.
-
-Exit code 0: the engine has it; 1: refused, or nobody answers; 2: the command line is wrong.
-` + settingsHelp,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			address, err := statefun.ParseAddress(args[0])
-			if err != nil {
-				return err
-			}
-			c, ctx, cancel, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			defer cancel()
-			if err := c.Resume(ctx, address, skip); err != nil {
-				return failed(fmt.Errorf("resume %q: %w", clip(args[0]), err))
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&skip, "skip", false, "give up the message that the address is suspended for")
-	a.flags(cmd)
-	return cmd
 }

@@ -93,7 +93,16 @@ func (a *application) drain(e *engine.Engine) error {
 	if err := e.Close(ctx); err != nil {
 		return fmt.Errorf("drain: %w", err)
 	}
-	a.config.Logger.Info("drained", "invocations", e.Stats().Invocations(), "took", time.Since(began).Round(time.Microsecond))
+	stats := e.Stats()
+	var suspended, messages int64
+	for i := range stats.Functions {
+		suspended += stats.Functions[i].Suspended
+		messages += stats.Functions[i].Backlog
+	}
+	if suspended > 0 { // They hold nothing up, and go with the memory that they are in.
+		a.config.Logger.Warn("messages at suspended addresses are lost", "addresses", suspended, "messages", messages)
+	}
+	a.config.Logger.Info("drained", "invocations", stats.Invocations(), "took", time.Since(began).Round(time.Microsecond))
 	return nil
 }
 

@@ -13,12 +13,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// settingsHelp is part of the help of every command with settings.
+// settingsHelp is part of the help of run, and askSettingsHelp of the commands that ask a running engine.
 const settingsHelp = `
 Settings are flags, variables of the environment and keys of the config file, in this order of precedence:
 --epoch-interval 1s, MILLRACE_EPOCH_INTERVAL=1s, and "epoch-interval: 1s" in the YAML file that --config or
 MILLRACE_CONFIG names. Several module files are a list in the file; in the environment they are separated as
 the folders of PATH. Paths are relative to the working directory.`
+
+const askSettingsHelp = `
+--admin and --admin-token-file may also be given as MILLRACE_ADMIN and MILLRACE_ADMIN_TOKEN_FILE in the
+environment, or in the file that --config or MILLRACE_CONFIG names, which may be that of millrace run.`
 
 // configFlag gives a command its config file.
 func configFlag(set *pflag.FlagSet) { set.String("config", "", "`file` with settings: a YAML mapping") }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +49,9 @@ stdout: {"valid","problems":[{"file","line","column","field","message","hint"}],
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if err := settle(cmd); err != nil {
 				return err
+			}
+			if slices.Contains(files, "") {
+				return errors.New(`file: "", want the name of a module file`)
 			}
 			app, problems := module.Load(files, module.Options{Kinds: kinds, Env: os.LookupEnv, Strict: o.strict})
 			if asJSON {
@@ -99,7 +103,7 @@ func writeVerdict(cmd *cobra.Command, app *module.Application, problems []kind.P
 
 func printWiring(cmd *cobra.Command, w module.Wiring, explain bool) error {
 	out := &printer{w: cmd.OutOrStdout()}
-	out.printf("valid: %d endpoints, %d ingresses, %d egresses\n", len(w.Endpoints), len(w.Ingresses), len(w.Egresses))
+	out.printf("valid: %s, %s, %s\n", counted(len(w.Endpoints), "endpoint", "s"), counted(len(w.Ingresses), "ingress", "es"), counted(len(w.Egresses), "egress", "es"))
 	if explain {
 		for _, i := range w.Ingresses {
 			out.printf("ingress  %s: %s, %s%s\n", cmp.Or(i.ID, "without an id"), i.Kind, i.At, listens(i.Listens))

@@ -9,39 +9,50 @@ import (
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/kind"
+	"github.com/millrace-io/millrace/engine/remote"
 )
 
 // collisions finds what two components both claim.
 func (l *loader) collisions() {
 	functions, egresses, addresses := claims{}, claims{}, claims{}
 	for _, c := range l.app.Components {
-		if c.broken { // What it claims may be only what stands in for a mistake.
-			continue
-		}
-		for _, e := range c.Endpoints {
-			pattern := e.Functions.String()
-			mine := c.claim(pattern)
-			l.collision(mine, functions.add(mine, pattern), fmt.Sprintf("the functions %s are served", pattern),
+		for _, pattern := range c.functions() {
+			l.claim(c, pattern, functions.add, fmt.Sprintf("the functions %s are served", pattern),
 				"leave them to one endpoint; another may serve the whole namespace")
 		}
 		for _, s := range c.Sinks {
-			mine := c.claim(s.Egress)
-			l.collision(mine, egresses.add(mine, s.Egress), fmt.Sprintf("the egress %s is delivered", s.Egress),
+			l.claim(c, s.Egress, egresses.add, fmt.Sprintf("the egress %s is delivered", s.Egress),
 				"give each egress an id of its own")
 		}
 		for _, address := range c.Listens {
-			mine := c.claim(address)
-			l.collision(mine, addresses.listen(mine, address), fmt.Sprintf("the address %s is taken", address),
+			l.claim(c, address, addresses.listen, fmt.Sprintf("the address %s is taken", address),
 				"give each an address of its own")
 		}
 	}
 }
 
-// collision reports that second wants what first has.
-func (l *loader) collision(second, first claim, what, hint string) {
-	if first.at.File != "" {
+// functions are the patterns that the component serves. A kind may bring no endpoint where there is a mistake in
+// one, but the file says for which functions it was meant.
+func (c *Component) functions() (patterns []string) {
+	for _, e := range c.Endpoints {
+		patterns = append(patterns, e.Functions.String())
+	}
+	if p, err := remote.ParsePattern(text(c.in.spec, "functions")); err == nil && c.broken && patterns == nil {
+		patterns = append(patterns, p.String())
+	}
+	return patterns
+}
+
+// claim has c claim something, and reports that another has it already. Of a component with a mistake in it only
+// what its file says counts: the rest may stand in for the mistake.
+func (l *loader) claim(c *Component, thing string, add func(claim, string) claim, what, hint string) {
+	mine, said := c.claim(thing)
+	if c.broken && !said {
+		return
+	}
+	if first := add(mine, thing); first.at.File != "" {
 		l.report(kind.Problem{
-			Position: second.at, Field: second.field, Message: fmt.Sprintf("%s already, see %v", what, first.at), Hint: hint,
+			Position: mine.at, Field: mine.field, Message: fmt.Sprintf("%s already, see %v", what, first.at), Hint: hint,
 		})
 	}
 }
@@ -92,7 +103,7 @@ func (cs claims) listen(c claim, address string) (first claim) {
 
 // claim finds where in the component something is said. A kind does not tell; but it is there as a text,
 // or an address by its port, unless it is what the kind does when it is told nothing.
-func (c *Component) claim(what string) claim {
+func (c *Component) claim(what string) (at claim, said bool) {
 	texts := []string{what}
 	if _, port, err := net.SplitHostPort(what); err == nil {
 		texts = append(texts, port)
@@ -100,11 +111,11 @@ func (c *Component) claim(what string) claim {
 	for _, text := range texts {
 		for _, f := range c.in.spec.Fields {
 			if f.Value.Shape == kind.Scalar && f.Value.Text == text {
-				return claim{f.Value.Position, c.in.specPath + "." + f.Name}
+				return claim{f.Value.Position, c.in.specPath + "." + f.Name}, true
 			}
 		}
 	}
-	return claim{c.At, ""}
+	return claim{c.At, ""}, false
 }
 
 // host returns one name for all names of a host that can be told to be one; "" is every host.

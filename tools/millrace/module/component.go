@@ -37,7 +37,7 @@ func (l *loader) document(doc *kind.Node) {
 		l.missing(doc, "", "spec", specWant)
 	}
 	if name != nil && spec != nil {
-		l.bind(component{name, spec, "kind", "spec", doc.Position})
+		l.bind(component{name.Text, name, spec, "kind", "spec", doc.Position})
 	}
 }
 
@@ -72,10 +72,14 @@ func (l *loader) fields(n *kind.Node, path string, lenient bool, names ...string
 	got = make([]*kind.Node, len(names))
 	for _, f := range n.Fields {
 		if i := slices.Index(names, f.Name); i < 0 {
-			l.report(kind.Problem{
+			p := kind.Problem{
 				Position: f.Position, Field: join(path, f.Name), Message: "unknown field",
 				Hint: "the fields here are " + strings.Join(names, ", "), Warning: lenient,
-			})
+			}
+			if p.Field == "version" {
+				p.Message, p.Hint = besideKind(f.Value), "leave the field out"
+			}
+			l.report(p)
 		} else if f.Value.Shape != kind.Null {
 			got[i] = f.Value
 		}
@@ -103,6 +107,7 @@ func (l *loader) missing(n *kind.Node, path, name, want string) {
 
 // component is a component in a file, in any layout.
 type component struct {
+	name               string // Of the kind, as it is called today.
 	kind, spec         *kind.Node
 	kindPath, specPath string
 	at                 kind.Position
@@ -114,7 +119,7 @@ func (l *loader) bind(in component) {
 		l.report(kind.Problem{Position: in.kind.Position, Field: in.kindPath, Message: fmt.Sprintf("%v: want a text", in.kind.Shape)})
 		return
 	}
-	k, ok := l.kinds[in.kind.Text]
+	k, ok := l.kinds[in.name]
 	if !ok {
 		l.unknownKind(in.kind, in.kindPath)
 		return

@@ -41,11 +41,24 @@ func (l *loader) version(doc *kind.Node) {
 	case v == "2.1":
 		wrong(`"2.1" is no version: StateFun 2.1 and 2.2 have files of version "2.0"`,
 			"move the functions to an SDK of StateFun 3; then "+components)
-	case v == "3.1", v == "3.2", v == "3.3":
-		wrong(shown(v)+" is no version: since StateFun 3.1 files have none", components)
+	case slices.Contains(noVersions, v):
+		wrong(shown(v)+noneSince, components)
 	default:
 		wrong(shown(v)+` is no version: want "3.0"`, "or "+components)
 	}
+}
+
+// noVersions are versions of StateFun whose files have none.
+var noVersions = []string{"3.1", "3.2", "3.3"}
+
+const noneSince = " is no version: since StateFun 3.1 files have none"
+
+// besideKind says what is wrong with a version in a component.
+func besideKind(version *kind.Node) string {
+	if slices.Contains(noVersions, version.Text) {
+		return shown(version.Text) + noneSince
+	}
+	return "a version beside a kind: components have none"
 }
 
 // layout30 reads version 3.0: one document with lists of endpoints, ingresses and egresses. Fields that
@@ -140,16 +153,14 @@ func (l *loader) component30(n *kind.Node, path string, inMeta []string) {
 		}
 	}
 	if spec != nil && got[0] != nil {
-		l.bind(component{today(got[0]), withID(spec, got[1:]), path + ".meta." + inMeta[0], path + ".spec", n.Position})
+		l.bind(component{today(got[0].Text), got[0], withID(spec, got[1:]), path + ".meta." + inMeta[0], path + ".spec", n.Position})
 	}
 }
 
 // today returns the kind that a name of version 3.0 stands for. Others stand for themselves.
-func today(name *kind.Node) *kind.Node {
-	if now, ok := formerly[name.Text]; ok {
-		renamed := *name
-		renamed.Text = now
-		return &renamed
+func today(name string) string {
+	if now, ok := formerly[name]; ok {
+		return now
 	}
 	return name
 }

@@ -5,12 +5,20 @@ package server
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
+
+// withoutCode is the text of an error about something malformed. Each layer says that it is, and so does the code
+// beside the text.
+func withoutCode(err error) string {
+	const code = "malformed: "
+	return strings.TrimPrefix(strings.ReplaceAll(err.Error(), code+code, code), code)
+}
 
 // Refusal translates what the engine refuses. to is where the message was meant to go.
 func Refusal(err error, to statefun.FunctionType) *Problem {
@@ -33,7 +41,7 @@ func Refusal(err error, to statefun.FunctionType) *Problem {
 			Message: Printable(err.Error()), Hint: "send a type that the function accepts",
 		}
 	case errors.Is(err, connector.ErrMalformed):
-		return &Problem{Status: fasthttp.StatusBadRequest, Code: "malformed", Message: Printable(err.Error())}
+		return &Problem{Status: fasthttp.StatusBadRequest, Code: "malformed", Message: Printable(withoutCode(err))}
 	case errors.Is(err, connector.ErrTooLarge):
 		return &Problem{
 			Status: fasthttp.StatusRequestEntityTooLarge, Code: "too_large",
