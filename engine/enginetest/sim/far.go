@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/internal/driver"
 	"github.com/millrace-io/millrace/engine/remote"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
@@ -120,11 +121,12 @@ func (f *far) end(ex *exchange, well bool) {
 // taken lets those replies take effect that a shard takes in the turn which it is about to begin.
 func (f *far) taken(shard int) {
 	epoch := max(f.app.Epoch(), f.app.Loops[shard].Epoch())
-	n := min(len(f.back[shard]), f.Case.Config.Pace.Replies)
-	for _, ex := range f.back[shard][:n] {
+	for left := f.Case.Config.Pace.Replies; left > 0 && len(f.back[shard]) > 0; {
+		ex := f.back[shard][0]
+		f.back[shard] = f.back[shard][1:]
+		left -= driver.ReplyWeight(&ex.request.Reply)
 		ex.settle(epoch)
 	}
-	f.back[shard] = slices.Delete(f.back[shard], 0, n)
 }
 
 // idle reports whether no request is on its way.

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/invariant"
 	"github.com/millrace-io/millrace/engine/internal/mailbox"
 	"github.com/millrace-io/millrace/engine/internal/shard"
+	"github.com/millrace-io/millrace/engine/remote"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
@@ -241,17 +242,22 @@ func (l *Loop) stopped(since time.Time) {
 // takeBack takes replies: what they set free comes before what is new. A reply with many effects counts for
 // many, so that there is at most one of those in a turn: how large replies are is not ours to say (I8).
 func (l *Loop) takeBack(now clock.Instant) (any bool) {
-	const usual = 64 // Effects of one reply.
 	for left := l.pace.Replies; left > 0; {
 		c := l.back.Pop()
 		if c == nil {
 			return any
 		}
 		any = true
-		left -= 1 + c.Reply.Effects()/usual
+		left -= ReplyWeight(&c.Reply)
 		l.shard.Complete(now, c)
 	}
 	return any
+}
+
+// ReplyWeight is how many of Pace.Replies a reply counts for.
+func ReplyWeight(r *remote.Reply) int {
+	const usual = 64 // Effects of one reply.
+	return 1 + r.Effects()/usual
 }
 
 // takeInside runs batches from shards, one from each ring in turn, its own like the others: a shard that is
