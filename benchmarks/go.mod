@@ -43,3 +43,5 @@ replace github.com/millrace-io/millrace/loadgen => ../loadgen
 replace github.com/millrace-io/millrace/engine => ../engine
 
 replace github.com/millrace-io/millrace/backends/memory => ../backends/memory
+
+replace github.com/millrace-io/millrace/protocols => ../protocols
