@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package disk
+
+import "os"
+
+func syncData(f *os.File) error { return f.Sync() }
