@@ -72,17 +72,11 @@ func (f *fold) run(s *snapshot) error {
 
 // worthMerging returns how many tables to merge with the changes: those that this compaction has made, and then
 // as long as the next is at most twice as long as all that is newer. So each table is more than twice as long as
-// the ones before it together, there are few of them, and nothing is rewritten more often than that. A delete is
-// short, and what it deletes may not be: the next is also merged when there are half as many deletes as it has
-// entries.
+// the ones before it together, there are few of them, and nothing is rewritten more often than that.
 func (f *fold) worthMerging() (n int) {
-	bytes, deletes := f.changes.Data()
-	for n < len(f.tables) {
-		t := f.tables[n]
-		if n >= len(f.made) && t.Bytes > 2*bytes && t.Entries > 2*deletes {
-			break
-		}
-		bytes, deletes = bytes+t.Bytes, deletes+t.Deletes
+	bytes := f.changes.Bytes()
+	for n < len(f.tables) && (n < len(f.made) || f.tables[n].Bytes <= 2*bytes) {
+		bytes += f.tables[n].Bytes
 		n++
 	}
 	return n
@@ -158,7 +152,8 @@ func (f *fold) copy(w *sorted.Writer, from *sorted.Merge, skip func() error) (by
 			return 0, err
 		}
 	}
-	return w.Finish()
+	bytes, _, err = w.Finish()
+	return bytes, err
 }
 
 // install makes what has been folded the store's: on disk by the manifest, then for readers.
