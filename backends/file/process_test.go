@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -51,7 +52,11 @@ func child(dir string) error {
 		}
 		fmt.Println(epoch)
 	}
-	select {}
+	// Until it is killed. A bare select would be a deadlock to the runtime, which ends the process by itself.
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt)
+	<-stop
+	return nil
 }
 
 // startChild starts such a process. next returns the next epoch that it says it has committed.
