@@ -60,12 +60,16 @@ race:
 		'^[[:space:]]+go [a-zA-Z_]|\.Go\(|"(sync|sync/atomic|.*/xsync/.*|.*/x/sync/.*|.*/millrace/engine)"$$' . | \
 		sed 's|/[^/]*$$||' | sort -u)
 
+# A fuzzing engine that is stopped by its time just as a worker reports sometimes says so as a failure, without
+# an input that fails.
 ## fuzz         every fuzz target for FUZZTIME (20s)
 fuzz:
+	@mkdir -p bin
 	@grep -roE --include='*_test.go' --exclude-dir=testdata '^func Fuzz[A-Za-z0-9_]+' . | \
 	sed 's|/[^/]*:func | |' | sort | while read -r dir name; do \
 		echo "$$dir $$name"; \
-		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) $$dir || exit 1; \
+		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) $$dir >bin/fuzz.log 2>&1; status=$$?; cat bin/fuzz.log; \
+		test $$status = 0 || { grep -q '^    context deadline exceeded$$' bin/fuzz.log && ! grep -q 'Failing input' bin/fuzz.log; } || exit 1; \
 	done
 
 ## bench        the benchmarks, as benchstat reads them; BENCH=regexp COUNT=10
