@@ -328,61 +328,27 @@ func TestCloseBesideCompaction(t *testing.T) {
 	}
 }
 
-// thief takes the lock away while a log is being synced.
-type thief struct {
-	disk.FS
-	steal func()
-}
-
-type stolen struct {
-	disk.File
-	t    *thief
-	name string
-}
-
-func (t *thief) Open(name string) (disk.File, error) {
-	f, err := t.FS.Open(name)
-	return stolen{f, t, name}, err
-}
-
-func (s stolen) Sync() error {
-	if err := s.File.Sync(); err != nil {
-		return err
-	}
-	if strings.HasPrefix(s.name, "log-") && s.t.steal != nil {
-		s.t.steal()
-	}
-	return nil
-}
-
-func (t *thief) Still(name string, f disk.File) error {
-	if s, ok := f.(stolen); ok {
-		f = s.File
-	}
-	return t.FS.Still(name, f)
-}
-
-// Whoever takes the store while a commit is being written may not have seen it: it is not reported as done.
-func TestFencedDuringCommit(t *testing.T) {
-	h := newHistory(2, 0)
+// A compaction that is told to end leaves everything as it is.
+func TestCompactContext(t *testing.T) {
+	h := newHistory(3, 0)
 	d := filetest.NewDisk()
-	fs := &thief{FS: d.Process()}
-	b := mustOpen(t, fs)
-	if err := h.commit(t, b, 1); err != nil {
+	b, err := Open(t.Context(), Config{FS: d.Process(), Inline: true}, options)
+	if err != nil {
 		t.Fatal(err)
 	}
-	fs.steal = func() {
-		fs.steal = nil
-		other := d.Process()
-		if err := other.Remove(lockName); err != nil {
-			t.Error(err)
-		}
-		if _, err := other.Lock(lockName); err != nil {
-			t.Error(err)
+	for epoch := range h.last() {
+		if err := h.commit(t, b, epoch+1); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err := h.commit(t, b, 2); !errors.Is(err, backend.ErrFenced) {
-		t.Errorf("error %v; want ErrFenced", err)
+	before := d.Files()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Compact(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
-	h.check(t, b, 1)
+	if after := d.Files(); len(after) != len(before) || b.Stats().LogBytes == 0 || b.Stats().Failed != nil {
+		t.Errorf("%d files after, %d before, %+v", len(after), len(before), b.Stats())
+	}
+	h.check(t, b, h.last())
 }

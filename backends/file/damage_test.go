@@ -279,3 +279,26 @@ func TestVersion(t *testing.T) {
 		}
 	}
 }
+
+// After a loss of power the witness still knows of all segments but the last.
+func TestWitnessAfterPowerLoss(t *testing.T) {
+	h := newHistory(8, 700)
+	d := filetest.NewDisk()
+	b, err := Open(t.Context(), Config{FS: d.Process(), SegmentBytes: 16 << 10}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for epoch := range h.last() {
+		if err := h.commit(t, b, epoch+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Crash(filetest.Lose)
+	w, err := openWitness(d.Process(), b.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := b.log.End(); w.known.epoch < h.last()-3 || w.known.sequence > n.Sequence || n.Segment != 3 {
+		t.Errorf("the witness knows of %+v; the log ends at %+v", w.known, n)
+	}
+}

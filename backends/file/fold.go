@@ -72,11 +72,17 @@ func (f *fold) run(s *snapshot) error {
 
 // worthMerging returns how many tables to merge with the changes: those that this compaction has made, and then
 // as long as the next is at most twice as long as all that is newer. So each table is more than twice as long as
-// the ones before it together, there are few of them, and nothing is rewritten more often than that.
+// the ones before it together, there are few of them, and nothing is rewritten more often than that. A delete is
+// short, and what it deletes may not be: the next is also merged when there are half as many deletes as it has
+// entries.
 func (f *fold) worthMerging() (n int) {
-	bytes := f.changes.Bytes()
-	for n < len(f.tables) && (n < len(f.made) || f.tables[n].Bytes <= 2*bytes) {
-		bytes += f.tables[n].Bytes
+	bytes, deletes := f.changes.Data()
+	for n < len(f.tables) {
+		t := f.tables[n]
+		if n >= len(f.made) && t.Bytes > 2*bytes && t.Entries > 2*deletes {
+			break
+		}
+		bytes, deletes = bytes+t.Bytes, deletes+t.Deletes
 		n++
 	}
 	return n
@@ -152,8 +158,7 @@ func (f *fold) copy(w *sorted.Writer, from *sorted.Merge, skip func() error) (by
 			return 0, err
 		}
 	}
-	bytes, _, err = w.Finish()
-	return bytes, err
+	return w.Finish()
 }
 
 // install makes what has been folded the store's: on disk by the manifest, then for readers.

@@ -12,7 +12,7 @@ type Stats struct {
 	Segments     int            // Files of the log.
 	Tables       int
 	TableBytes   int64
-	TableEntries uint64 // Keys, counted once in each table they are in, and deletes that are still needed.
+	TableEntries uint64 // Keys, counted in each table that they are in, and deletes that are still needed.
 
 	Compactions      uint64
 	CompactedBytes   uint64 // Written into tables.

@@ -20,7 +20,7 @@ const (
 	kindRoot  = 3
 
 	frameBytes  = 12
-	footerBytes = 40
+	footerBytes = 48
 	footerMagic = "mtab"
 
 	// blockBytes is where a data or index block ends: small enough for Get, which reads a whole one, and

@@ -25,6 +25,7 @@ type table struct {
 	used  int
 	arena []byte
 	dead  int // Bytes of dead entries.
+	gone  int // Entries that are deletes.
 }
 
 const (
@@ -58,6 +59,9 @@ func (t *table) put(seed maphash.Seed, e entry) {
 	}
 	hash := maphash.Bytes(seed, e.key())
 	slot, at := t.find(hash, e.key())
+	if e.deleted() {
+		t.gone++
+	}
 	if at == 0 {
 		t.used++
 		t.slots[slot] = hash>>placeBits<<placeBits | uint64(len(t.arena))
@@ -65,6 +69,9 @@ func (t *table) put(seed maphash.Seed, e entry) {
 		return
 	}
 	old := t.entry(at)
+	if old.deleted() {
+		t.gone--
+	}
 	if old.overwrite(e) {
 		return
 	}
@@ -109,7 +116,7 @@ func (t *table) rebuild(seed maphash.Seed) {
 	for slots*3 < (t.used+1)*8 {
 		slots *= 2
 	}
-	fresh := table{slots: make([]uint64, slots), used: t.used}
+	fresh := table{slots: make([]uint64, slots), used: t.used, gone: t.gone}
 	fresh.arena = make([]byte, arenaStart, arenaStart+2*(len(t.arena)-t.dead))
 	mask := uint64(slots - 1)
 	for at := uint64(arenaStart); at < uint64(len(t.arena)); {
@@ -183,19 +190,20 @@ func (e entry) key() []byte {
 
 // value returns the value of an entry that is alive; none when it is deleted.
 func (e entry) value() []byte {
-	state := e.state()
-	if state == deletedValue {
+	if e.deleted() {
 		return nil
 	}
 	from := entryBytes + e.keyBytes()
-	to := from + int(state)
+	to := from + int(e.state())
 	return e[from:to:to]
 }
 
 func (e entry) change() (c backend.Change) {
-	c.Key, c.Value, c.Delete = e.key(), e.value(), e.state() == deletedValue
+	c.Key, c.Value, c.Delete = e.key(), e.value(), e.deleted()
 	return c
 }
+
+func (e entry) deleted() bool { return e.state() == deletedValue }
 
 func (e entry) dead() bool { return e.state() == deadValue }
 

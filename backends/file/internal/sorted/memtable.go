@@ -45,6 +45,17 @@ func NewMemtable(r backend.KeyGroupRange) *Memtable {
 // Bytes returns about how much memory it takes.
 func (m *Memtable) Bytes() int64 { return m.bytes }
 
+// Data returns about how many bytes of changes it holds, and how many of them are deletes.
+func (m *Memtable) Data() (bytes int64, deletes uint64) {
+	for i := range m.groups {
+		g := &m.groups[i]
+		m.settle(g)
+		bytes += int64(len(g.table.arena) - g.table.dead)
+		deletes += uint64(g.table.gone)
+	}
+	return bytes, deletes
+}
+
 // PutAll puts changes in their order. Those of other key groups are left out.
 func (m *Memtable) PutAll(changes []backend.Change) {
 	for i := range changes {

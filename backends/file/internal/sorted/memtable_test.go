@@ -103,6 +103,15 @@ func TestMemtable(t *testing.T) {
 			if _, ok := m.Get(backend.Entry{Group: 5, Key: []byte("absent")}); ok {
 				t.Fatalf("an absent key is there")
 			}
+			deletes := 0
+			for _, c := range want.in(r) {
+				if c.Delete {
+					deletes++
+				}
+			}
+			if _, got := m.Data(); got != uint64(deletes) {
+				t.Fatalf("%d deletes, want %d", got, deletes)
+			}
 			if got := drained(t, m.Drain()); !slices.EqualFunc(got, want.in(r), same) {
 				t.Fatalf("yields %+v; want %+v", got, want.in(r))
 			}

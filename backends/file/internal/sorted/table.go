@@ -21,7 +21,8 @@ type Table struct {
 	*handle.File
 	Number  uint64
 	Bytes   int64
-	Entries uint64
+	Entries uint64 // Deletes included.
+	Deletes uint64
 
 	end  int64            // Where the root begins.
 	root []backend.Change // The first key of each index block, and its place.
@@ -63,12 +64,12 @@ func (t *Table) open(id format.StoreID) error {
 		return err
 	}
 	root := place{at: int64(binary.LittleEndian.Uint64(foot)), bytes: int64(binary.LittleEndian.Uint64(foot[8:]))}
-	t.Entries = binary.LittleEndian.Uint64(foot[16:])
+	t.Entries, t.Deletes = binary.LittleEndian.Uint64(foot[16:]), binary.LittleEndian.Uint64(foot[24:])
 	switch {
-	case binary.LittleEndian.Uint32(foot[36:]) != format.Checksum(foot[:36]) || string(foot[32:36]) != footerMagic:
+	case binary.LittleEndian.Uint32(foot[44:]) != format.Checksum(foot[:44]) || string(foot[40:44]) != footerMagic:
 		return format.Corrupt(t.Name, at, "footer checksum")
-	case binary.LittleEndian.Uint64(foot[24:]) != t.Number:
-		return format.Corrupt(t.Name, at, "footer of table %d", binary.LittleEndian.Uint64(foot[24:]))
+	case binary.LittleEndian.Uint64(foot[32:]) != t.Number:
+		return format.Corrupt(t.Name, at, "footer of table %d", binary.LittleEndian.Uint64(foot[32:]))
 	case root.at < format.HeaderBytes || root.bytes < frameBytes || root.at > at || root.bytes != at-root.at:
 		return format.Corrupt(t.Name, at, "root at %d with %d bytes", root.at, root.bytes)
 	}

@@ -25,6 +25,7 @@ type Writer struct {
 	index   level
 	root    level
 	entries uint64
+	deletes uint64
 }
 
 // level gathers one kind of block.
@@ -56,6 +57,9 @@ func (w *Writer) Add(c *backend.Change) error {
 	w.data.begin(&c.Entry)
 	w.data.payload = format.AppendChange(w.data.payload, c)
 	w.entries++
+	if c.Delete {
+		w.deletes++
+	}
 	return nil
 }
 
@@ -65,28 +69,29 @@ func (w *Writer) Bytes() int64 {
 }
 
 // Finish writes what is left and makes the table durable; its name the caller makes durable.
-func (w *Writer) Finish() (bytes int64, entries uint64, err error) {
+func (w *Writer) Finish() (bytes int64, err error) {
 	if err := w.endData(); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	if err := w.endIndex(); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	root, err := w.block(kindRoot, &w.root)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	start := len(w.out)
 	w.out = binary.LittleEndian.AppendUint64(w.out, uint64(root.at))
 	w.out = binary.LittleEndian.AppendUint64(w.out, uint64(root.bytes))
 	w.out = binary.LittleEndian.AppendUint64(w.out, w.entries)
+	w.out = binary.LittleEndian.AppendUint64(w.out, w.deletes)
 	w.out = binary.LittleEndian.AppendUint64(w.out, w.number)
 	w.out = append(w.out, footerMagic...)
 	w.out = binary.LittleEndian.AppendUint32(w.out, format.Checksum(w.out[start:]))
 	if err := w.flush(); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	return w.written, w.entries, w.sync()
+	return w.written, w.sync()
 }
 
 func (l *level) begin(first *backend.Entry) {
