@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/remote"
 )
 
 // Whatever the server does wrong in between, every message takes effect once, in order, and no address is
@@ -21,34 +22,53 @@ func TestFaults(t *testing.T) {
 		addresses, messages = 20, 50
 	}
 	for _, kind := range kinds(transient, breaking) {
-		t.Run(kind, func(t *testing.T) { faulty(t, addresses, messages, kind) })
+		plan := sabotage{Kinds: []string{kind}, Share: 0.3, Streak: 3, Seed: 1}
+		if kind == "too large, in chunks" {
+			plan.Share = 0.05 // They cost a lot.
+		}
+		t.Run(kind, func(t *testing.T) { faulty(t, "tcp", addresses, messages, plan, impatient()) })
 	}
-	t.Run("all of them", func(t *testing.T) { faulty(t, addresses, messages, kinds(transient, breaking)...) })
+	t.Run("all of them", func(t *testing.T) {
+		policy := impatient()
+		policy.MessagesMax = 2 // Many requests, so that each fault gets its turn.
+		faulty(t, "tcp", addresses, messages, sabotage{Kinds: kinds(transient, breaking), Share: 0.3, Streak: 3, Seed: 1}, policy)
+	})
 }
 
-func faulty(t *testing.T, addresses, messages int, kinds ...string) {
-	plan := sabotage{Kinds: kinds, Share: 0.3, Streak: 3, Seed: 1}
-	policy := impatient()
-	if len(kinds) > 1 {
-		policy.MessagesMax = 2 // Many requests, so that each fault gets its turn.
+// A thousand counters are sent a thousand messages each while all faults take turns, over TCP and over a unix
+// socket.
+func TestThousandTimesThousandThroughFaults(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			addresses, messages := thousands()
+			policy := impatient()
+			policy.MessagesMax = 50
+			if short() {
+				policy.MessagesMax = 5
+			}
+			faulty(t, network, addresses, messages, sabotage{Kinds: kinds(transient, breaking), Share: 0.05, Streak: 3, Seed: 1}, policy)
+		})
 	}
-	if kinds[0] == "too large, in chunks" {
-		plan.Share = 0.05 // They cost a lot.
-	}
+}
+
+func faulty(t *testing.T, network string, addresses, messages int, plan sabotage, policy remote.Policy) {
+	kinds := plan.Kinds
 	if slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(kind, "too large") }) {
 		policy.InFlightMax = 16 // Each may hold 32 MiB of an answer before it is known to be too large.
 	}
 	if slices.Contains(kinds, "hang") || slices.Contains(kinds, "two answers") {
 		policy.Call = 500 * time.Millisecond // What gets no answer is waited for that long.
 	}
-	s := startServer(t, "tcp", plain)
+	s := startServer(t, network, plain)
 	r := start(t, at(t, "test/*", s.url(), policy))
 	s.sabotage(plan)
+	begun := time.Now()
 	r.completed(addresses, messages, r.count(addresses, messages))
 	if n := r.stats("counter").Suspended; n != 0 {
 		t.Errorf("%d addresses are suspended", n)
 	}
 	stats := s.stats()
+	t.Logf("%d x %d in %v, %d requests", addresses, messages, time.Since(begun).Round(time.Millisecond), stats.Requests)
 	for _, kind := range plan.Kinds {
 		if stats.Faults[kind] == 0 {
 			t.Errorf("%q was never shown in %d requests", kind, stats.Requests)
