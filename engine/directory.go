@@ -122,8 +122,8 @@ func (f *function) refuses(typename string, ids ...string) error {
 		return nil
 	case slices.ContainsFunc(ids, func(id string) bool { return !utf8.ValidString(id) }):
 		return fmt.Errorf("%w: ids that %s, which runs elsewhere, is shown must be UTF-8: its own and its callers'", ErrMalformed, f.typ)
-	case typename == "" || len(typename) > 2*statefun.NameBytesMax+1 || !utf8.ValidString(typename):
-		return fmt.Errorf("%w: typename %q for %s, which runs elsewhere: want UTF-8 of 1 to %d bytes", ErrMalformed, clip(typename), f.typ, 2*statefun.NameBytesMax+1)
+	case typename == "" || len(typename) > statefun.TypenameBytesMax || !utf8.ValidString(typename):
+		return fmt.Errorf("%w: typename %q for %s, which runs elsewhere: want UTF-8 of 1 to %d bytes", ErrMalformed, clip(typename), f.typ, statefun.TypenameBytesMax)
 	}
 	return nil
 }
@@ -181,12 +181,11 @@ func (s *states) learn(missing []remote.Spec) (*shard.Specs, error) {
 }
 
 func validSpec(s remote.Spec) error {
-	const typenameMax = 2*statefun.NameBytesMax + 1
 	switch {
 	case s.Name == "" || len(s.Name) > statefun.NameBytesMax || !utf8.ValidString(s.Name):
 		return fmt.Errorf("it declares a state with the name %q: want UTF-8 of 1 to %d bytes", clip(s.Name), statefun.NameBytesMax)
-	case len(s.Typename) > typenameMax || !utf8.ValidString(s.Typename):
-		return fmt.Errorf("it declares the state %q with the typename %q: want UTF-8 of at most %d bytes", s.Name, clip(s.Typename), typenameMax)
+	case len(s.Typename) > statefun.TypenameBytesMax || !utf8.ValidString(s.Typename):
+		return fmt.Errorf("it declares the state %q with the typename %q: want UTF-8 of at most %d bytes", s.Name, clip(s.Typename), statefun.TypenameBytesMax)
 	case s.Expiry > remote.AfterInvoke || s.Expiry != remote.Never && s.TTL <= 0:
 		return fmt.Errorf("it declares the state %q to expire after %d ms: want more than 0", s.Name, s.TTL)
 	}

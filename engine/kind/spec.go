@@ -124,6 +124,16 @@ func (s *Spec) scalar(field, want string) (text string, ok bool) {
 	return n.Text, true
 }
 
+// shaped returns a field that is a list or a mapping; nil when it is absent or none.
+func (s *Spec) shaped(field string, want Shape) *Node {
+	n := s.get(field)
+	if n != nil && n.Shape != want {
+		s.Problem(field, fmt.Sprintf("%v: want %v", n.Shape, want), "")
+		return nil
+	}
+	return n
+}
+
 // wrong notes that a field does not hold what it should.
 func (s *Spec) wrong(field, text, want string) {
 	message := fmt.Sprintf("%s: want %s", quote(text), want)
@@ -229,12 +239,8 @@ func (s *Spec) Bytes(field string, fallback, low, high int) int {
 
 // Strings reads a list of texts.
 func (s *Spec) Strings(field string) (list []string) {
-	n := s.get(field)
+	n := s.shaped(field, Sequence)
 	if n == nil {
-		return nil
-	}
-	if n.Shape != Sequence {
-		s.Problem(field, fmt.Sprintf("%v: want a list", n.Shape), "")
 		return nil
 	}
 	for i, item := range n.Items {
@@ -249,12 +255,8 @@ func (s *Spec) Strings(field string) (list []string) {
 
 // Map reads a mapping from texts to texts.
 func (s *Spec) Map(field string) map[string]string {
-	n := s.get(field)
+	n := s.shaped(field, Mapping)
 	if n == nil {
-		return nil
-	}
-	if n.Shape != Mapping {
-		s.Problem(field, fmt.Sprintf("%v: want a mapping", n.Shape), "")
 		return nil
 	}
 	m := make(map[string]string, len(n.Fields))
@@ -279,12 +281,8 @@ func (s *Spec) Sub(field string) *Spec {
 
 // Subs reads a list of mappings with fields of their own.
 func (s *Spec) Subs(field string) (list []*Spec) {
-	n := s.get(field)
+	n := s.shaped(field, Sequence)
 	if n == nil {
-		return nil
-	}
-	if n.Shape != Sequence {
-		s.Problem(field, fmt.Sprintf("%v: want a list", n.Shape), "")
 		return nil
 	}
 	for i, item := range n.Items {

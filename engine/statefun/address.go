@@ -14,6 +14,8 @@ import (
 const (
 	// NameBytesMax bounds a namespace and a name, each, in bytes.
 	NameBytesMax = 255
+	// TypenameBytesMax bounds a typename: a namespace, a slash and a name.
+	TypenameBytesMax = 2*NameBytesMax + 1
 	// IDBytesMax bounds the id of an address in bytes.
 	IDBytesMax = 4096
 )

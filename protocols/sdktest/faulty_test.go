@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -52,11 +51,7 @@ func TestThousandTimesThousandThroughFaults(t *testing.T) {
 }
 
 func faulty(t *testing.T, network string, addresses, messages int, plan sabotage, policy remote.Policy) {
-	kinds := plan.Kinds
-	if slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(kind, "too large") }) {
-		policy.InFlightMax = 16 // Each may hold 32 MiB of an answer before it is known to be too large.
-	}
-	if slices.Contains(kinds, "hang") || slices.Contains(kinds, "two answers") {
+	if slices.Contains(plan.Kinds, "hang") || slices.Contains(plan.Kinds, "two answers") {
 		policy.Call = 500 * time.Millisecond // What gets no answer is waited for that long.
 	}
 	s := startServer(t, network, plain)

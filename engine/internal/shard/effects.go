@@ -121,15 +121,12 @@ func (inv *Invocation) target(o *remote.Outgoing) (fn envelope.Function, in enve
 	return fn, envelope.Untyped, nil
 }
 
-// typenameBytesMax is a namespace, a slash and a name.
-const typenameBytesMax = 2*statefun.NameBytesMax + 1
-
 func (inv *Invocation) fits(p *remote.Payload) error {
 	if most := inv.shard.limits.PayloadBytesMax; len(p.Value) > most {
 		return fmt.Errorf("%s of %d bytes: %w of %d", clip(p.Typename), len(p.Value), ErrLimit, most)
 	}
-	if len(p.Typename) > typenameBytesMax {
-		return fmt.Errorf("typename of %d bytes: %w of %d", len(p.Typename), ErrLimit, typenameBytesMax)
+	if len(p.Typename) > statefun.TypenameBytesMax {
+		return fmt.Errorf("typename of %d bytes: %w of %d", len(p.Typename), ErrLimit, statefun.TypenameBytesMax)
 	}
 	return nil
 }

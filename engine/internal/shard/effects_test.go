@@ -173,7 +173,7 @@ func TestEffectsAtLimits(t *testing.T) {
 	r.post(fnCart, "a one")
 	id := strings.Repeat("i", statefun.IDBytesMax)
 	r.effect(&r.on("a").Reply, ">test/cart/"+id+":"+most)
-	last(r.on("a").Reply.Messages).Typename = make([]byte, typenameBytesMax)
+	last(r.on("a").Reply.Messages).Typename = make([]byte, statefun.TypenameBytesMax)
 	r.reply("a", "@5,t,z:"+most, "xt", "@5,t,z:"+most, "!out:"+most, "=n:"+most)
 	want(t, "failures", r.failures(), "")
 	want(t, "state", r.kept("a"), "n="+most)
