@@ -43,7 +43,7 @@ func TestCodecPanicsOutside(t *testing.T) {
 			})
 		}), remote.Policy{BrokenMax: 1}))
 		run(t, e)
-		if err := d.in.Send(t.Context(), to, engine.TypedValue{Typename: "test/brittle"}); !errors.Is(err, connector.ErrMalformed) {
+		if err := d.in.Send(t.Context(), to, engine.TypedValue{Typename: "test/brittle"}, connector.Delivery{}); !errors.Is(err, connector.ErrMalformed) {
 			t.Errorf("Send: %v", err)
 		}
 		if err := farTell.To("a").Submit(t.Context(), e, "x"); err != nil {

@@ -22,12 +22,12 @@ type entry struct{ e *Engine }
 var _ connector.Entry = entry{}
 
 // Send implements connector.Entry.
-func (n entry) Send(_ context.Context, to Address, m TypedValue) error {
+func (n entry) Send(_ context.Context, to Address, m TypedValue, _ connector.Delivery) error {
 	return n.send(to, m, FunctionType{}, "")
 }
 
 // Call implements connector.Entry.
-func (n entry) Call(ctx context.Context, caller FunctionType, to Address, m TypedValue) (TypedValue, error) {
+func (n entry) Call(ctx context.Context, caller FunctionType, to Address, m TypedValue, _ connector.Delivery) (TypedValue, error) {
 	number, id, answer := n.e.calls.begin()
 	defer n.e.calls.end(number)
 	if err := n.send(to, m, caller, id); err != nil {
@@ -35,6 +35,9 @@ func (n entry) Call(ctx context.Context, caller FunctionType, to Address, m Type
 	}
 	return n.e.await(ctx, answer)
 }
+
+// IsDurable implements connector.Entry.
+func (n entry) IsDurable() bool { return n.e.config.Backend != nil && n.e.config.Backend.Durable() }
 
 func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID string) error {
 	w := n.e.wiring
@@ -115,7 +118,7 @@ func (w *wiring) fits(value []byte) error {
 }
 
 // Route implements connector.Entry. All messages that come of the event go in, or none.
-func (n entry) Route(_ context.Context, id string, event connector.Event) error {
+func (n entry) Route(_ context.Context, id string, event connector.Event, _ connector.Delivery) error {
 	in, ok := n.e.ingresses[id]
 	if !ok || len(in.routers) == 0 {
 		return fmt.Errorf("%w: %s", connector.ErrUnknownIngress, clip(id))

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/connector"
 )
 
 // The bytes that a program gets are its own: what is recycled behind them does not change them.
@@ -29,10 +30,10 @@ func TestBytesMayBeKept(t *testing.T) {
 		for i := range 20 {
 			text := strings.Repeat(string(rune('a'+i)), 100)
 			values = append(values, engine.TypedValue{Typename: "test/kept", Value: []byte(text)})
-			if err := d.in.Send(t.Context(), to, values[i]); err != nil {
+			if err := d.in.Send(t.Context(), to, values[i], connector.Delivery{}); err != nil {
 				t.Fatal(err)
 			}
-			answer, err := d.in.Call(t.Context(), doorCaller, to, encoded(t, text))
+			answer, err := d.in.Call(t.Context(), doorCaller, to, encoded(t, text), connector.Delivery{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -94,10 +94,10 @@ func TestEntry(t *testing.T) {
 		garbage := engine.TypedValue{Typename: hello.Typename, Value: []byte{0xff}}
 		unknown := engine.TypedValue{Typename: "test/unknown"}
 		send := func(to engine.Address, m engine.TypedValue) func() error {
-			return func() error { return d.in.Send(ctx, to, m) }
+			return func() error { return d.in.Send(ctx, to, m, connector.Delivery{}) }
 		}
 		route := func(ingress, key string, v engine.TypedValue) func() error {
-			return func() error { return d.in.Route(ctx, ingress, event(key, v)) }
+			return func() error { return d.in.Route(ctx, ingress, event(key, v), connector.Delivery{}) }
 		}
 		tests := []struct {
 			name string
@@ -127,15 +127,15 @@ func TestEntry(t *testing.T) {
 			{"router sends to nobody", route("test/words", "k", encoded(t, "nowhere")), connector.ErrMalformed, nil},
 			{"router sends too much", route("test/words", "k", encoded(t, "blow up")), connector.ErrTooLarge, nil},
 			{"call by a stranger", func() error {
-				_, err := d.in.Call(ctx, absentFunction.Type(), askedAt, hello)
+				_, err := d.in.Call(ctx, absentFunction.Type(), askedAt, hello, connector.Delivery{})
 				return err
 			}, connector.ErrUnknownFunction, nil},
 			{"call nobody", func() error {
-				_, err := d.in.Call(ctx, doorCaller, engine.Address{Type: absentFunction.Type(), ID: "x"}, hello)
+				_, err := d.in.Call(ctx, doorCaller, engine.Address{Type: absentFunction.Type(), ID: "x"}, hello, connector.Delivery{})
 				return err
 			}, connector.ErrUnknownFunction, nil},
 			{"call", func() error {
-				answer, err := d.in.Call(ctx, doorCaller, askedAt, hello)
+				answer, err := d.in.Call(ctx, doorCaller, askedAt, hello, connector.Delivery{})
 				if want := encoded(t, "hello from test/door"); answer.Typename != want.Typename || string(answer.Value) != string(want.Value) {
 					return fmt.Errorf("the answer is %q", answer)
 				}
@@ -144,7 +144,7 @@ func TestEntry(t *testing.T) {
 			{"call that is not answered", func() error {
 				ctx, cancel := context.WithTimeout(ctx, time.Second)
 				defer cancel()
-				_, err := d.in.Call(ctx, doorCaller, askedAt, encoded(t, "never"))
+				_, err := d.in.Call(ctx, doorCaller, askedAt, encoded(t, "never"), connector.Delivery{})
 				return err
 			}, context.DeadlineExceeded, nil},
 		}
@@ -171,7 +171,7 @@ func TestEntry(t *testing.T) {
 		if d.opened != 1 || d.closed != 1 {
 			t.Errorf("the door was opened %d times and closed %d times", d.opened, d.closed)
 		}
-		_, err := d.in.Call(ctx, doorCaller, askedAt, hello)
+		_, err := d.in.Call(ctx, doorCaller, askedAt, hello, connector.Delivery{})
 		for _, err := range []error{send(probeAt("p"), hello)(), route("test/words", "k", hello)(), err} {
 			if !errors.Is(err, connector.ErrClosing) {
 				t.Errorf("after Close: %v", err)
@@ -197,10 +197,10 @@ func TestNoCredit(t *testing.T) {
 		run(t, e)
 		submit(t, e, "p", "stuck", "p", "behind it") // More than a hundred bytes.
 		m := encoded(t, "more")
-		if err := d.in.Send(t.Context(), Do.To("q").Address(), m); !errors.Is(err, connector.ErrNoCredit) {
+		if err := d.in.Send(t.Context(), Do.To("q").Address(), m, connector.Delivery{}); !errors.Is(err, connector.ErrNoCredit) {
 			t.Errorf("Send: %v", err)
 		}
-		if err := d.in.Route(t.Context(), "test/words", connector.Event{Key: []byte("q"), Value: m.Value}); !errors.Is(err, connector.ErrNoCredit) {
+		if err := d.in.Route(t.Context(), "test/words", connector.Event{Key: []byte("q"), Value: m.Value}, connector.Delivery{}); !errors.Is(err, connector.ErrNoCredit) {
 			t.Errorf("Route: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -245,7 +245,7 @@ func TestInboxFull(t *testing.T) {
 			probeModule(stateless(func(*engine.Context, string) error { <-release; return nil })))
 		run(t, e)
 		submit(t, e, "p", "busy", "p", "in the inbox")
-		if err := d.in.Send(t.Context(), Do.To("p").Address(), encoded(t, "more")); !errors.Is(err, connector.ErrNoCredit) {
+		if err := d.in.Send(t.Context(), Do.To("p").Address(), encoded(t, "more"), connector.Delivery{}); !errors.Is(err, connector.ErrNoCredit) {
 			t.Errorf("Send: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

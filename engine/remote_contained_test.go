@@ -31,14 +31,14 @@ func TestRemoteHungLeavesCreditWhenRouted(t *testing.T) {
 		run(t, e)
 		refused := 0
 		for n := range 3000 {
-			err := d.in.Route(t.Context(), "test/words", connector.Event{Key: fmt.Append(nil, n%10), Value: encoded(t, strings.Repeat("x", 100)).Value})
+			err := d.in.Route(t.Context(), "test/words", connector.Event{Key: fmt.Append(nil, n%10), Value: encoded(t, strings.Repeat("x", 100)).Value}, connector.Delivery{})
 			if errors.Is(err, connector.ErrNoCredit) {
 				refused++
 			}
 			synctest.Wait()
 		}
 		to := engine.Address{Type: statefun.FunctionType{Namespace: "fine", Name: "f"}, ID: "a"}
-		if err := d.in.Send(t.Context(), to, encoded(t, "hi")); err != nil || refused == 0 {
+		if err := d.in.Send(t.Context(), to, encoded(t, "hi"), connector.Delivery{}); err != nil || refused == 0 {
 			t.Errorf("another function: %v, after %d were refused", err, refused)
 		}
 		h.heal(func(r *remote.Request) { r.Done(nil) })

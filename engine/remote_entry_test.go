@@ -62,13 +62,13 @@ func TestRemoteEntry(t *testing.T) {
 		}
 		submitted(farTell.To("a").Submit(ctx, e, "hi"))
 		submitted(farCount.To("a").Submit(ctx, e, 7))
-		submitted(d.in.Send(ctx, engine.Address{Type: statefun.FunctionType{Namespace: "far", Name: "other"}, ID: "ä/b"}, engine.TypedValue{Typename: "any/thing", Value: []byte("x")}))
-		submitted(d.in.Route(ctx, "test/words", connector.Event{Key: []byte("k"), Value: encoded(t, "w").Value}))
+		submitted(d.in.Send(ctx, engine.Address{Type: statefun.FunctionType{Namespace: "far", Name: "other"}, ID: "ä/b"}, engine.TypedValue{Typename: "any/thing", Value: []byte("x")}, connector.Delivery{}))
+		submitted(d.in.Route(ctx, "test/words", connector.Event{Key: []byte("k"), Value: encoded(t, "w").Value}, connector.Delivery{}))
 		wantItems(t, &records.list,
 			`echo/a got io.statefun.types/string "\n\x02hi"`, `echo/a got far/count "\a\x00\x00\x00\x00\x00\x00\x00"`,
 			`other/ä/b got any/thing "x"`, `echo/k got io.statefun.types/string "\n\x01w"`)
 
-		answer, err := d.in.Call(ctx, doorCaller, engine.Address{Type: statefun.FunctionType{Namespace: "far", Name: "new"}, ID: "a"}, encoded(t, "hi"))
+		answer, err := d.in.Call(ctx, doorCaller, engine.Address{Type: statefun.FunctionType{Namespace: "far", Name: "new"}, ID: "a"}, encoded(t, "hi"), connector.Delivery{})
 		want := encoded(t, `new/a got io.statefun.types/string "\n\x02hi" from test/door`)
 		if err != nil || answer.Typename != want.Typename || string(answer.Value) != string(want.Value) {
 			t.Errorf("call: %q, %v", answer, err)
@@ -157,7 +157,7 @@ func TestRemoteUnknown(t *testing.T) {
 		if err := farTell.To("x").Submit(t.Context(), e, "hi"); !errors.Is(err, engine.ErrNoFunction) {
 			t.Errorf("Submit: %v", err)
 		}
-		if err := d.in.Send(t.Context(), farTell.To("x").Address(), encoded(t, "hi")); !errors.Is(err, connector.ErrUnknownFunction) {
+		if err := d.in.Send(t.Context(), farTell.To("x").Address(), encoded(t, "hi"), connector.Delivery{}); !errors.Is(err, connector.ErrUnknownFunction) {
 			t.Errorf("Send: %v", err)
 		}
 		if err := e.Resume(t.Context(), farTell.To("x").Address()); !errors.Is(err, engine.ErrNoFunction) {
@@ -182,13 +182,13 @@ func TestRemoteWildcard(t *testing.T) {
 		run(t, e)
 		for _, name := range []string{"exact", "probe", "absent", "exactly", "any"} {
 			to := engine.Address{Type: statefun.FunctionType{Namespace: "test", Name: name}, ID: "x"}
-			if err := d.in.Send(t.Context(), to, encoded(t, "hi")); err != nil {
+			if err := d.in.Send(t.Context(), to, encoded(t, "hi"), connector.Delivery{}); err != nil {
 				t.Error(err)
 			}
 			synctest.Wait()
 		}
 		wantItems(t, &records.list, "exact by exact", "x:hi", "absent by all", "exactly by all", "any by all")
-		if err := d.in.Send(t.Context(), engine.Address{Type: doorCaller, ID: "x"}, encoded(t, "hi")); !errors.Is(err, connector.ErrUnknownFunction) {
+		if err := d.in.Send(t.Context(), engine.Address{Type: doorCaller, ID: "x"}, encoded(t, "hi"), connector.Delivery{}); !errors.Is(err, connector.ErrUnknownFunction) {
 			t.Errorf("callers, whose type is in the namespace: %v", err)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/remote"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
@@ -118,7 +119,7 @@ func TestRemoteHammer(t *testing.T) {
 			for i := range each {
 				to := engine.Address{Type: statefun.FunctionType{Namespace: "hammer", Name: fmt.Sprint("f", i%4)}, ID: fmt.Sprint("an-id-with-some-length-", (i*n)%50)}
 				m := engine.TypedValue{Typename: "hammer/hop", Value: []byte{hops, byte(i + n*each)}}
-				if err := d.in.Send(t.Context(), to, m); err != nil {
+				if err := d.in.Send(t.Context(), to, m, connector.Delivery{}); err != nil {
 					t.Error(err)
 				}
 			}

@@ -32,7 +32,7 @@ func TestRemoteHungLeavesCredit(t *testing.T) {
 		ctx := t.Context()
 		refused := 0
 		for n := range 3000 {
-			err := d.in.Send(ctx, farTell.To(fmt.Sprint(n%10)).Address(), encoded(t, strings.Repeat("x", 100)))
+			err := d.in.Send(ctx, farTell.To(fmt.Sprint(n%10)).Address(), encoded(t, strings.Repeat("x", 100)), connector.Delivery{})
 			if errors.Is(err, connector.ErrNoCredit) {
 				refused++
 			} else if err != nil {
@@ -40,7 +40,7 @@ func TestRemoteHungLeavesCredit(t *testing.T) {
 			}
 			synctest.Wait()
 			if n%100 == 0 {
-				if err := d.in.Send(ctx, engine.Address{Type: statefun.FunctionType{Namespace: "fine", Name: "f"}, ID: "a"}, encoded(t, "hi")); err != nil {
+				if err := d.in.Send(ctx, engine.Address{Type: statefun.FunctionType{Namespace: "fine", Name: "f"}, ID: "a"}, encoded(t, "hi"), connector.Delivery{}); err != nil {
 					t.Fatalf("another function after %d messages: %v", n, err)
 				}
 			}
@@ -56,7 +56,7 @@ func TestRemoteHungLeavesCredit(t *testing.T) {
 		if err := farTell.To("1").Submit(ctx, e, "x"); !errors.Is(err, connector.ErrNoCredit) {
 			t.Errorf("Submit: %v", err)
 		}
-		if _, err := d.in.Call(ctx, doorCaller, farTell.To("1").Address(), encoded(t, "x")); !errors.Is(err, connector.ErrNoCredit) {
+		if _, err := d.in.Call(ctx, doorCaller, farTell.To("1").Address(), encoded(t, "x"), connector.Delivery{}); !errors.Is(err, connector.ErrNoCredit) {
 			t.Errorf("Call: %v", err)
 		}
 		h.heal(func(r *remote.Request) { r.Done(nil) })

@@ -25,7 +25,7 @@ func TestRemoteTypesMax(t *testing.T) {
 	run(t, e)
 	send := func(n int) error {
 		to := engine.Address{Type: statefun.FunctionType{Namespace: "many", Name: fmt.Sprint("t", n)}, ID: "x"}
-		return d.in.Send(context.Background(), to, encoded(t, "hi"))
+		return d.in.Send(context.Background(), to, encoded(t, "hi"), connector.Delivery{})
 	}
 	for n := range most {
 		if err := send(n); err != nil {
@@ -101,10 +101,10 @@ func TestRemoteText(t *testing.T) {
 			return engine.Address{Type: statefun.FunctionType{Namespace: "far", Name: name}, ID: id}
 		}
 		for what, err := range map[string]error{
-			"an id":       d.in.Send(ctx, far("echo", "\xff"), value),
-			"a typename":  d.in.Send(ctx, far("echo", "x"), engine.TypedValue{Typename: "far/\xff"}),
-			"no typename": d.in.Send(ctx, far("echo", "x"), engine.TypedValue{}),
-			"an event":    d.in.Route(ctx, "test/words", connector.Event{Key: []byte("\xff"), Value: value.Value}),
+			"an id":       d.in.Send(ctx, far("echo", "\xff"), value, connector.Delivery{}),
+			"a typename":  d.in.Send(ctx, far("echo", "x"), engine.TypedValue{Typename: "far/\xff"}, connector.Delivery{}),
+			"no typename": d.in.Send(ctx, far("echo", "x"), engine.TypedValue{}, connector.Delivery{}),
+			"an event":    d.in.Route(ctx, "test/words", connector.Event{Key: []byte("\xff"), Value: value.Value}, connector.Delivery{}),
 		} {
 			if !errors.Is(err, connector.ErrMalformed) {
 				t.Errorf("%s: %v", what, err)

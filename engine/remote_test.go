@@ -95,7 +95,7 @@ func TestFunctionElsewhere(t *testing.T) {
 	for n := range each {
 		for id := range ids {
 			to := statefun.Address{Type: statefun.FunctionType{Namespace: "shop", Name: fmt.Sprint("f", id%3)}, ID: fmt.Sprint(id)}
-			if err := in.Send(t.Context(), to, statefun.TypedValue{Typename: "test/hello", Value: fmt.Append(nil, n)}); err != nil {
+			if err := in.Send(t.Context(), to, statefun.TypedValue{Typename: "test/hello", Value: fmt.Append(nil, n)}, connector.Delivery{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -74,6 +74,9 @@ var errClosed = fmt.Errorf("file: %w", os.ErrClosed)
 // Generation implements [backend.Backend].
 func (b *Backend) Generation() statefun.Generation { return b.generation }
 
+// Durable implements [backend.Backend].
+func (b *Backend) Durable() bool { return true }
+
 // StoreID names the store: it is made with it, at random. A copy of a store has the same.
 func (b *Backend) StoreID() string { return b.id.String() }
 

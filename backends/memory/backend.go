@@ -64,6 +64,9 @@ func Open(_ context.Context, opts backend.Options) (*Backend, error) {
 // Generation is always 1: a store is never opened twice.
 func (b *Backend) Generation() statefun.Generation { return 1 }
 
+// Durable reports that nothing survives the process.
+func (b *Backend) Durable() bool { return false }
+
 // Latest describes the newest commit.
 func (b *Backend) Latest(context.Context) (cp backend.Checkpoint, ok bool, err error) {
 	b.mu.RLock()

@@ -51,7 +51,7 @@ func (e *entry) received() []received {
 	return append([]received{}, e.got...)
 }
 
-func (e *entry) Send(_ context.Context, to statefun.Address, m statefun.TypedValue) error {
+func (e *entry) Send(_ context.Context, to statefun.Address, m statefun.TypedValue, _ connector.Delivery) error {
 	if e.onSend != nil {
 		if err := e.onSend(); err != nil {
 			return err
@@ -61,8 +61,10 @@ func (e *entry) Send(_ context.Context, to statefun.Address, m statefun.TypedVal
 	return nil
 }
 
+func (e *entry) IsDurable() bool { return false }
+
 func (e *entry) Call(
-	ctx context.Context, from statefun.FunctionType, to statefun.Address, m statefun.TypedValue,
+	ctx context.Context, from statefun.FunctionType, to statefun.Address, m statefun.TypedValue, _ connector.Delivery,
 ) (statefun.TypedValue, error) {
 	e.note(received{by: "call of " + from.String(), to: to, typename: m.Typename, value: string(m.Value)})
 	if e.onCall == nil {
@@ -71,7 +73,7 @@ func (e *entry) Call(
 	return e.onCall(ctx)
 }
 
-func (e *entry) Route(_ context.Context, ingress string, ev connector.Event) error {
+func (e *entry) Route(_ context.Context, ingress string, ev connector.Event, _ connector.Delivery) error {
 	if e.onRoute != nil {
 		if err := e.onRoute(); err != nil {
 			return err

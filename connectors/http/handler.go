@@ -56,16 +56,16 @@ func (in *Ingress) pass(ctx *fasthttp.RequestCtx, t target, v statefun.TypedValu
 	var err error
 	switch t.verb {
 	case send:
-		err = in.entry.Send(in.server.Context(), t.to, v)
+		err = in.entry.Send(in.server.Context(), t.to, v, connector.Delivery{})
 	case route:
 		err = in.entry.Route(in.server.Context(), in.c.ID, connector.Event{
 			Key: ctx.Request.Header.Peek(headerKey), Typename: v.Typename, Value: v.Value,
-		})
+		}, connector.Delivery{})
 	case call:
 		wait, stop := context.WithTimeout(in.server.Context(), in.c.CallTimeout)
 		defer stop()
 		var answer statefun.TypedValue
-		if answer, err = in.entry.Call(wait, caller, t.to, v); err == nil {
+		if answer, err = in.entry.Call(wait, caller, t.to, v, connector.Delivery{}); err == nil {
 			writeAnswer(&ctx.Response, answer)
 			return nil
 		}

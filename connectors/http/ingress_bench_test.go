@@ -16,13 +16,15 @@ import (
 // nowhere is an engine that costs nothing.
 type nowhere struct{}
 
-func (nowhere) Send(context.Context, statefun.Address, statefun.TypedValue) error { return nil }
+func (nowhere) IsDurable() bool { return false }
 
-func (nowhere) Call(_ context.Context, _ statefun.FunctionType, _ statefun.Address, m statefun.TypedValue) (statefun.TypedValue, error) {
+func (nowhere) Send(context.Context, statefun.Address, statefun.TypedValue, connector.Delivery) error { return nil }
+
+func (nowhere) Call(_ context.Context, _ statefun.FunctionType, _ statefun.Address, m statefun.TypedValue, _ connector.Delivery) (statefun.TypedValue, error) {
 	return statefun.TypedValue{Typename: m.Typename, Value: bytes.Clone(m.Value)}, nil
 }
 
-func (nowhere) Route(context.Context, string, connector.Event) error { return nil }
+func (nowhere) Route(context.Context, string, connector.Event, connector.Delivery) error { return nil }
 
 // One request after another on each of 64 connections, client and server on the same machine. Allocations
 // are those of the server: the client has none.

@@ -23,6 +23,9 @@ type Backend interface {
 	// Generation returns the generation that Open took.
 	Generation() statefun.Generation
 
+	// Durable reports whether what is committed survives the process.
+	Durable() bool
+
 	// Latest describes the newest committed checkpoint. It reports ok == false only for a store that
 	// never had one; a missing or damaged one is ErrCorrupt.
 	Latest(ctx context.Context) (cp Checkpoint, ok bool, err error)

@@ -13,6 +13,9 @@ type Checkpoint struct {
 	// CreatedAt is engine time at the cut, in milliseconds since the Unix epoch: the greatest of any
 	// shard's. Recovery starts no earlier than this (P37).
 	CreatedAt int64
+	// Numbers is the greatest number that any message in flight or delayed message has had so far: numbers
+	// are never reused (P11).
+	Numbers uint64
 	// Names gives the numbers in the entries' keys and values their meaning (package checkpoint).
 	Names []byte
 	// Sources is where each source stood at the cut, ordered by name.

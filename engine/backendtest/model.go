@@ -71,6 +71,9 @@ func (m *Model) Reopen(opts backend.Options) (*Model, error) {
 // Generation implements [backend.Backend].
 func (m *Model) Generation() statefun.Generation { return m.generation }
 
+// Durable implements [backend.Backend]: what is committed survives in memory, for [Model.Reopen].
+func (m *Model) Durable() bool { return true }
+
 // Latest implements [backend.Backend].
 func (m *Model) Latest(context.Context) (cp backend.Checkpoint, ok bool, err error) {
 	m.store.mu.Lock()

@@ -106,6 +106,7 @@ func (s *store) checkpoint(epoch statefun.Epoch) backend.Checkpoint {
 		Epoch:       epoch,
 		KeyGroups:   options.KeyGroups,
 		CreatedAt:   1_700_000_000_000 + int64(epoch),
+		Numbers:     1 << 40 * uint64(epoch),
 		Names:       fmt.Appendf(nil, "names of %d", epoch),
 		Sources: []backend.SourcePosition{
 			{Source: "clicks/0", Position: fmt.Append(nil, epoch)},
@@ -231,7 +232,7 @@ func (s *store) wantLatest(when string, want backend.Checkpoint) {
 // sameCheckpoint compares what a checkpoint says; nil and empty say the same.
 func sameCheckpoint(a, b backend.Checkpoint) bool {
 	return a.Application == b.Application && a.Generation == b.Generation && a.Epoch == b.Epoch &&
-		a.KeyGroups == b.KeyGroups && a.CreatedAt == b.CreatedAt && bytes.Equal(a.Names, b.Names) &&
+		a.KeyGroups == b.KeyGroups && a.CreatedAt == b.CreatedAt && a.Numbers == b.Numbers && bytes.Equal(a.Names, b.Names) &&
 		slices.EqualFunc(a.Sources, b.Sources, func(a, b backend.SourcePosition) bool {
 			return a.Source == b.Source && bytes.Equal(a.Position, b.Position)
 		})

@@ -14,6 +14,8 @@ var (
 	ErrUnknownIngress = errors.New("unknown ingress")
 	// ErrMalformed: an address or a value is not what it is said to be.
 	ErrMalformed = errors.New("malformed")
+	// ErrKeyReused: the idempotency key has been used for another message to the same address.
+	ErrKeyReused = errors.New("idempotency key used for another message")
 	// ErrTooLarge: the id or the value is over its limit.
 	ErrTooLarge = errors.New("too large")
 	// ErrNoCredit: queues are above the high-water mark; try again later.

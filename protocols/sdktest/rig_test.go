@@ -143,7 +143,7 @@ func long(n int64) statefun.TypedValue {
 // send sends a message from outside and waits for credit.
 func (r *rig) send(ctx context.Context, to statefun.Address, m statefun.TypedValue) error {
 	for {
-		err := r.door.Send(ctx, to, m)
+		err := r.door.Send(ctx, to, m, connector.Delivery{})
 		if !errors.Is(err, connector.ErrNoCredit) {
 			return err
 		}
@@ -167,7 +167,7 @@ func (r *rig) read(id string) (t total, err error) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	for {
-		answer, err := r.door.Call(ctx, asker, address("counter", id), statefun.TypedValue{Typename: "test/read", Value: []byte("{}")})
+		answer, err := r.door.Call(ctx, asker, address("counter", id), statefun.TypedValue{Typename: "test/read", Value: []byte("{}")}, connector.Delivery{})
 		switch {
 		case errors.Is(err, connector.ErrNoCredit):
 			continue

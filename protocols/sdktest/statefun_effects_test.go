@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/statefun"
 	"github.com/millrace-io/millrace/protocols/internal/protocol"
 )
@@ -50,7 +51,7 @@ func callers(t *testing.T) {
 		}
 	}
 
-	answer, err := r.door.Call(t.Context(), asker, address("first", "a"), say("answer"))
+	answer, err := r.door.Call(t.Context(), asker, address("first", "a"), say("answer"), connector.Delivery{})
 	if err != nil || string(answer.Value) != "answer" || answer.Typename != "test/text" {
 		t.Errorf("the caller has heard %v, %v", answer, err)
 	}

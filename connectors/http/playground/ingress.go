@@ -66,7 +66,7 @@ func (in *ingress) serve(ctx *fasthttp.RequestCtx) *server.Problem {
 	if p != nil {
 		return p
 	}
-	err := in.entry.Send(in.server.Context(), to, statefun.TypedValue{Typename: typename, Value: body})
+	err := in.entry.Send(in.server.Context(), to, statefun.TypedValue{Typename: typename, Value: body}, connector.Delivery{})
 	if err != nil {
 		return server.Refusal(err, to.Type)
 	}

@@ -34,7 +34,7 @@ type received struct {
 	typename, value string
 }
 
-func (e *entry) Send(_ context.Context, to statefun.Address, m statefun.TypedValue) error {
+func (e *entry) Send(_ context.Context, to statefun.Address, m statefun.TypedValue, _ connector.Delivery) error {
 	if e.err != nil {
 		return e.err
 	}

@@ -29,12 +29,12 @@ func (r *run) enter() {
 		m.asked = true
 		nobodyWaits, cancel := context.WithCancel(context.Background())
 		cancel()
-		_, err = to.Call(nobodyWaits, callers, first.to.address(), typed(first.form, m.serial))
+		_, err = to.Call(nobodyWaits, callers, first.to.address(), typed(first.form, m.serial), connector.Delivery{})
 		if errors.Is(err, context.Canceled) {
 			err = nil // It is in, and the answer will find nobody.
 		}
 	default:
-		err = to.Send(context.Background(), first.to.address(), typed(first.form, r.outside(next, first).serial))
+		err = to.Send(context.Background(), first.to.address(), typed(first.form, r.outside(next, first).serial), connector.Delivery{})
 	}
 	switch {
 	case err == nil:
@@ -56,7 +56,7 @@ func (r *run) enterRouted(next *root) error {
 	if err != nil {
 		return err
 	}
-	return r.app.Entry.Route(context.Background(), "sim/in", connector.Event{Value: event})
+	return r.app.Entry.Route(context.Background(), "sim/in", connector.Event{Value: event}, connector.Delivery{})
 }
 
 var callers = engine.FunctionType{Namespace: "io.millrace.engine", Name: "caller"}

@@ -15,11 +15,24 @@ import (
 
 // Kinds of entries. The kind is the first byte of an entry's key.
 const (
-	KindState = 1 // An instance's state.
+	KindState     = 1 // An instance's state.
+	KindMessage   = 2 // A message that waits at its address.
+	KindSuspended = 3 // An address is suspended.
+	KindDelayed   = 4 // A delayed message.
+	KindKey       = 5 // An idempotency key at an address.
+	KindRecord    = 6 // An egress record that has not been delivered.
 )
 
 // ErrEntry is returned for bytes that are not an entry.
 var ErrEntry = errors.New("malformed checkpoint entry")
+
+// KindOf returns the kind of an entry, by its key; 0 for an empty key.
+func KindOf(key []byte) byte {
+	if len(key) == 0 {
+		return 0
+	}
+	return key[0]
+}
 
 // AppendStateKey appends the key of an instance's state: the kind, the number of its function type
 // (uvarint) and the id.

@@ -18,6 +18,8 @@ type Batch struct {
 	Epoch     statefun.Epoch
 	Envelopes []Envelope
 	Arena     []byte
+	// Ticket is for the sender of the one message of a batch from a door. nil: nobody waits.
+	Ticket *Ticket
 }
 
 // arenaMin makes sure that an arena is large enough to be aligned by the allocator: only tiny
@@ -32,7 +34,7 @@ func New(n int) *Batch {
 // Reset empties the batch and keeps its memory, but not an arena that one large message has blown up.
 func (b *Batch) Reset() {
 	const keep = 1 << 20
-	b.Epoch, b.Envelopes, b.Arena = 0, b.Envelopes[:0], b.Arena[:0]
+	b.Epoch, b.Envelopes, b.Arena, b.Ticket = 0, b.Envelopes[:0], b.Arena[:0], nil
 	if cap(b.Arena) > keep {
 		b.Arena = make([]byte, 0, arenaMin)
 	}

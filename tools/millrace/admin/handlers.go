@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
@@ -52,7 +53,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	if p := problemOf(in.Send(r.Context(), to, m)); p != nil {
+	if p := problemOf(in.Send(r.Context(), to, m, connector.Delivery{})); p != nil {
 		p.write(w)
 		return
 	}
@@ -74,7 +75,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.door.base, cancel)()
-	answer, err := in.Call(ctx, caller, to, m)
+	answer, err := in.Call(ctx, caller, to, m, connector.Delivery{})
 	if p := problemOf(err); p != nil {
 		p.write(w)
 		return

@@ -69,6 +69,7 @@ func AppendCheckpoint(dst []byte, cp backend.Checkpoint) []byte {
 	dst = binary.AppendUvarint(dst, uint64(cp.Epoch))
 	dst = binary.AppendUvarint(dst, uint64(cp.KeyGroups))
 	dst = binary.AppendUvarint(dst, uint64(cp.CreatedAt))
+	dst = binary.AppendUvarint(dst, cp.Numbers)
 	dst = AppendBytes(dst, cp.Names)
 	dst = binary.AppendUvarint(dst, uint64(len(cp.Sources)))
 	for _, s := range cp.Sources {
@@ -86,6 +87,7 @@ func ParseCheckpoint(b []byte) (cp backend.Checkpoint, err error) {
 	cp.Epoch = statefun.Epoch(f.Uint(math.MaxUint64))
 	cp.KeyGroups = int(f.Uint(math.MaxUint64))
 	cp.CreatedAt = int64(f.Uint(math.MaxUint64))
+	cp.Numbers = f.Uint(math.MaxUint64)
 	cp.Names = slices.Clone(f.Bytes())
 	for range f.Uint(uint64(len(b))) {
 		s := backend.SourcePosition{Source: string(f.Bytes()), Position: slices.Clone(f.Bytes())}
