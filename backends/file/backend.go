@@ -7,150 +7,93 @@
 // store holds on disk what a recovery reads: tables, and the log behind them.
 //
 //	Commit ──► log: record record record …      one sync each
-//	              └──── compact ────► tables     in the background, in order, with little memory
+//	              └──── fold ───────► tables     in the background, in order, with little memory
 //	Open   ◄── manifest, tables, log
 //
 // What is damaged or missing is refused, with the file and the offset: nothing is repaired by guessing, and
 // no older epoch is taken instead. docs/formats/file.md describes the files.
+//
+// The log and everything around it is package [github.com/millrace-io/millrace/backends/logstore]; here are the
+// tables.
 package file
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"slices"
-	"sync"
 
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/statefun"
 
-	"github.com/millrace-io/millrace/backends/file/disk"
-	"github.com/millrace-io/millrace/backends/file/internal/epochlog"
-	"github.com/millrace-io/millrace/backends/file/internal/format"
-	"github.com/millrace-io/millrace/backends/file/internal/sorted"
+	"github.com/millrace-io/millrace/backends/logstore"
+	"github.com/millrace-io/millrace/backends/logstore/format"
 )
 
 // Backend is a store. It implements [backend.Backend].
 type Backend struct {
-	config     Config // This and what follows is written once in Open.
-	opts       backend.Options
-	id         format.StoreID
-	generation statefun.Generation
-	fs         disk.FS
-	lock       disk.File
-	stop       context.CancelFunc // Ends the compactor, and commits that wait for it.
-	stopped    context.Context
-	wake       chan struct{} // Tells the compactor to look.
-	compactor  sync.WaitGroup
-
-	committing sync.Mutex    // Held by Commit, and by Close to wait for it.
-	log        *epochlog.Log // Guarded by committing.
-	witness    *witness      // Guarded by committing.
-
-	compacting sync.Mutex // Held by whoever compacts.
-	manifest   *manifest  // The one on disk. Guarded by compacting.
-
-	mu         sync.Mutex // Guards what follows. Never held during I/O.
-	closed     bool
-	failed     error // From when on no commit can succeed.
-	latest     backend.Checkpoint
-	end        epochlog.Position   // Behind the last commit.
-	from       epochlog.Position   // Where what is not in tables begins.
-	segments   []*epochlog.Segment // From from to end.
-	tables     []*sorted.Table     // The newest first.
-	compaction compaction
-
-	recent recent // What Get knows of the log.
+	*logstore.Store
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
 // ErrLocked is returned by Open for a store that another process has open.
-var ErrLocked = errors.New("file: locked by another process")
+var ErrLocked = logstore.ErrLocked
 
-var errClosed = fmt.Errorf("file: %w", os.ErrClosed)
-
-// Generation implements [backend.Backend].
-func (b *Backend) Generation() statefun.Generation { return b.generation }
-
-// Durable implements [backend.Backend].
-func (b *Backend) Durable() bool { return true }
-
-// StoreID names the store: it is made with it, at random. A copy of a store has the same.
-func (b *Backend) StoreID() string { return b.id.String() }
-
-// Latest implements [backend.Backend].
-func (b *Backend) Latest(context.Context) (cp backend.Checkpoint, ok bool, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return backend.Checkpoint{}, false, errClosed
-	}
-	return cloneCheckpoint(b.latest), b.latest.Epoch > 0, nil
+// Open opens the store of a directory, or makes one, and takes its next generation. A store that is refused is
+// as it was before.
+func Open(ctx context.Context, config Config, opts backend.Options) (*Backend, error) {
+	return open(ctx, config, opts, nil)
 }
 
-// Close waits for a commit that is under way, ends a compaction, and gives the store free. Scans that are
-// under way go on to their end.
-func (b *Backend) Close() error {
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
-		return nil
+func open(ctx context.Context, config Config, opts backend.Options, newID func() format.StoreID) (*Backend, error) {
+	config = config.withDefaults()
+	if err := config.validate(opts); err != nil {
+		return nil, fmt.Errorf("file: open: %w", err)
 	}
-	b.closed = true
-	failed := b.failed
-	b.mu.Unlock()
-
-	b.stop()
-	b.compactor.Wait()
-	b.committing.Lock()
-	defer b.committing.Unlock()
-	b.compacting.Lock()
-	defer b.compacting.Unlock()
-	var err error
-	if failed == nil { // In doubt nothing is written.
-		err = b.witness.sync()
+	store, err := logstore.Open(ctx, logstore.Config{
+		Name: "file", Kind: tables,
+		Dir: config.Dir, FS: config.FS, EpochMin: config.EpochMin,
+		SegmentBytes: config.SegmentBytes,
+		FoldAt:       logstore.Length{Bytes: config.CompactBytes, Records: logstore.Endless},
+		Max:          logstore.Length{Bytes: config.LogBytesMax, Records: logstore.Endless},
+		MemoryBytes:  config.MemoryBytes,
+		Inline:       config.Inline,
+		NewID:        newID,
+	}, opts)
+	if err != nil {
+		return nil, err
 	}
-	return errors.Join(err, b.release())
+	return &Backend{store}, nil
 }
 
-// release closes what Open has opened, the lock last.
-func (b *Backend) release() error {
-	var errs []error
-	if b.log != nil {
-		b.log.Close()
-	}
-	for _, s := range b.segments {
-		s.Release()
-	}
-	for _, t := range b.tables {
-		t.Release()
-	}
-	if b.witness != nil {
-		errs = append(errs, b.witness.file.Close())
-	}
-	if b.lock != nil {
-		errs = append(errs, b.lock.Close())
-	}
-	return errors.Join(append(errs, b.fs.Close())...)
+// Stats are a store's figures at one moment.
+type Stats struct {
+	Epoch        statefun.Epoch // The newest commit.
+	LogBytes     int64          // What a recovery reads of the log; bounded by [Config.LogBytesMax] and one epoch.
+	LogRecords   uint64         // Epochs and generations in it.
+	Segments     int            // Files of the log.
+	Tables       int
+	TableBytes   int64
+	TableEntries uint64 // Keys, counted in each table that they are in, and deletes that are still needed.
+
+	Compactions      uint64
+	CompactedBytes   uint64 // Written into tables.
+	CompactionFailed error  // Why the last one has not succeeded, nil if it has.
+	Failed           error  // Why no commit can succeed any more, nil as long as one can.
 }
 
-// fail notes that no commit can succeed any more.
-func (b *Backend) fail(err error) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.failed == nil {
-		b.failed = err
-	}
-	return err
+// Stats returns the store's figures.
+func (b *Backend) Stats() (s Stats) {
+	of := b.Store.Stats(func(v logstore.View) {
+		for _, t := range v.(*view).tables {
+			s.Tables++
+			s.TableBytes += t.Bytes
+			s.TableEntries += t.Entries
+		}
+	})
+	s.Epoch, s.LogBytes, s.LogRecords, s.Segments = of.Epoch, of.Behind.Bytes, of.Behind.Records, of.Segments
+	s.Compactions, s.CompactedBytes, s.CompactionFailed, s.Failed = of.Folds, of.Folded, of.FoldFailed, of.Failed
+	return s
 }
 
-func cloneCheckpoint(cp backend.Checkpoint) backend.Checkpoint {
-	cp.Names = slices.Clone(cp.Names)
-	cp.Sources = slices.Clone(cp.Sources)
-	for i := range cp.Sources {
-		cp.Sources[i].Position = slices.Clone(cp.Sources[i].Position)
-	}
-	return cp
-}
+// Compact folds the log into tables. The store does so by itself; there is no need to call it.
+func (b *Backend) Compact(ctx context.Context) error { return b.Fold(ctx) }

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/statefun"
 
-	"github.com/millrace-io/millrace/backends/file/disk"
+	"github.com/millrace-io/millrace/backends/logstore/disk"
 )
 
 const benchGroups = 128

@@ -5,102 +5,31 @@ package file
 import (
 	"context"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/millrace-io/millrace/engine/backend"
-	"github.com/millrace-io/millrace/engine/backendtest"
 
-	"github.com/millrace-io/millrace/backends/file/filetest"
+	"github.com/millrace-io/millrace/backends/logstore"
+	"github.com/millrace-io/millrace/backends/logstore/storetest"
 )
 
-// tiny makes everything happen in small stores: segments of two records, compaction every few of them, and
-// memory that is full at once.
-func tiny(config Config) Config {
-	config.SegmentBytes, config.CompactBytes, config.LogBytesMax, config.MemoryBytes = 12<<10, 20<<10, 80<<10, 1
-	return config
+var factory = storetest.Factory{
+	Open: func(ctx context.Context, c storetest.Config, opts backend.Options) (*logstore.Store, error) {
+		b, err := Open(ctx, Config{
+			Dir: c.Dir, FS: c.FS, EpochMin: c.EpochMin, Inline: c.Inline,
+			SegmentBytes: c.SegmentBytes, CompactBytes: c.FoldBytes, LogBytesMax: c.LogBytesMax, MemoryBytes: c.MemoryBytes,
+		}, opts)
+		if err != nil {
+			return nil, err
+		}
+		return b.Store, nil
+	},
+	Base: "table-",
 }
 
-func TestBackend(t *testing.T) {
-	t.Parallel()
-	backendtest.Run(t, backendtest.Factory{
-		Open: func(ctx context.Context, location string, opts backend.Options) (backend.Backend, error) {
-			return Open(ctx, tiny(Config{Dir: location}), opts)
-		},
-		Durable: true,
-	})
-}
+func TestMain(m *testing.M) { storetest.Main(m, factory) }
 
-// disks are the directories of a test, by location. A location that is opened again has first crashed, unless
-// its store is still open.
-type disks struct {
-	survives filetest.Survives
-	mu       sync.Mutex
-	disks    map[string]*filetest.Disk
-	open     map[string]int
-}
-
-func (d *disks) factory(config Config) backendtest.Factory {
-	return backendtest.Factory{
-		Open: func(ctx context.Context, location string, opts backend.Options) (backend.Backend, error) {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			disk := d.disks[location]
-			if disk == nil {
-				disk = filetest.NewDisk()
-				d.disks[location] = disk
-			} else if d.open[location] == 0 {
-				disk.Crash(d.survives)
-			}
-			config := config
-			config.FS = disk.Process()
-			b, err := Open(ctx, config, opts)
-			if err != nil {
-				return nil, err
-			}
-			d.open[location]++
-			return &crashing{Backend: b, closed: func() {
-				d.mu.Lock()
-				defer d.mu.Unlock()
-				d.open[location]--
-			}}, nil
-		},
-		Durable: true,
-	}
-}
-
-// crashing is a backend whose disk crashes when it is closed and opened again.
-type crashing struct {
-	*Backend
-	closed func()
-	once   sync.Once
-}
-
-func (c *crashing) Close() error {
-	c.once.Do(c.closed)
-	return c.Backend.Close()
-}
-
-// Whatever a crash leaves of what was not synced, and however often the store tidies up, what was committed is
-// there.
-func TestBackendAfterCrashes(t *testing.T) {
-	for name, tt := range map[string]struct {
-		survives filetest.Survives
-		config   Config
-	}{
-		"lose, defaults":      {filetest.Lose, Config{}},
-		"lose, tiny":          {filetest.Lose, tiny(Config{})},
-		"keep, tiny":          {filetest.Keep, tiny(Config{})},
-		"lose, tiny, inline":  {filetest.Lose, tiny(Config{Inline: true})},
-		"keep, tiny segments": {filetest.Keep, Config{SegmentBytes: 1}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d := &disks{survives: tt.survives, disks: map[string]*filetest.Disk{}, open: map[string]int{}}
-			backendtest.Run(t, d.factory(tt.config))
-		})
-	}
-}
+func TestStore(t *testing.T) { storetest.Run(t, factory) }
 
 // One error names everything that is wrong.
 func TestOpenJoinsProblems(t *testing.T) {

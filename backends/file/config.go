@@ -4,13 +4,12 @@ package file
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/statefun"
 
-	"github.com/millrace-io/millrace/backends/file/disk"
+	"github.com/millrace-io/millrace/backends/logstore"
+	"github.com/millrace-io/millrace/backends/logstore/disk"
 )
 
 // Config says where a store is and when it tidies up. Zero values stand for the defaults.
@@ -50,32 +49,10 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate(opts backend.Options) error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if c.Dir == "" && c.FS == nil {
-		problem("directory: empty, want a path")
-	}
-	for _, limit := range []struct {
-		name string
-		v    int64
-	}{
-		{"segment bytes", c.SegmentBytes},
-		{"compact bytes", c.CompactBytes},
-		{"log bytes max", c.LogBytesMax},
-		{"memory bytes", c.MemoryBytes},
-	} {
-		if limit.v < 0 {
-			problem("%s: %d, want a positive number", limit.name, limit.v)
-		}
-	}
-	if c.LogBytesMax < c.CompactBytes {
-		problem("log bytes max: %d, want at least compact bytes: %d", c.LogBytesMax, c.CompactBytes)
-	}
-	if opts.Application == "" {
-		problem("application: empty, want a name")
-	}
-	if opts.KeyGroups < 1 || opts.KeyGroups > statefun.KeyGroupsMax {
-		problem("key groups: %d, want 1 to %d", opts.KeyGroups, statefun.KeyGroupsMax)
-	}
-	return errors.Join(problems...)
+	return logstore.Check(opts, c.Dir, c.FS,
+		logstore.Limit{Name: "segment bytes", Value: c.SegmentBytes},
+		logstore.Limit{Name: "compact bytes", Value: c.CompactBytes},
+		logstore.Limit{Name: "log bytes max", Value: c.LogBytesMax, AtLeastPrevious: true},
+		logstore.Limit{Name: "memory bytes", Value: c.MemoryBytes},
+	)
 }

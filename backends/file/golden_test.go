@@ -18,8 +18,9 @@ import (
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/statefun"
 
-	"github.com/millrace-io/millrace/backends/file/filetest"
-	"github.com/millrace-io/millrace/backends/file/internal/format"
+	"github.com/millrace-io/millrace/backends/logstore/disktest"
+	"github.com/millrace-io/millrace/backends/logstore/format"
+	"github.com/millrace-io/millrace/backends/logstore/storetest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden store of the newest version")
@@ -30,10 +31,10 @@ var goldenConfig = Config{Inline: true, SegmentBytes: 16 << 10}
 // that is in the log.
 func goldenStore(t *testing.T) map[string][]byte {
 	t.Helper()
-	d := filetest.NewDisk()
+	d := disktest.NewDisk()
 	config := goldenConfig
 	config.FS = d.Process()
-	b, err := open(t.Context(), config, options, func() (id format.StoreID) {
+	b, err := open(t.Context(), config, storetest.Options, func() (id format.StoreID) {
 		copy(id[:], "a random number.")
 		return id
 	})
@@ -42,8 +43,8 @@ func goldenStore(t *testing.T) map[string][]byte {
 	}
 	commit := func(epoch statefun.Epoch, changes ...byte) {
 		cp := backend.Checkpoint{
-			Application: options.Application, Generation: b.Generation(), Epoch: epoch, KeyGroups: options.KeyGroups,
-			CreatedAt: 1000, Names: []byte("names"),
+			Application: storetest.Options.Application, Generation: b.Generation(), Epoch: epoch, KeyGroups: storetest.Options.KeyGroups,
+			CreatedAt: 1000, Numbers: 300, Names: []byte("names"),
 			Sources: []backend.SourcePosition{{Source: "clicks", Position: []byte{byte(epoch)}}},
 		}
 		if err := b.Commit(t.Context(), cp, []backend.Part{{Changes: changes}}); err != nil {
@@ -60,7 +61,7 @@ func goldenStore(t *testing.T) map[string][]byte {
 		t.Fatal(err)
 	}
 	files := d.Files()
-	delete(files, lockName)
+	delete(files, "lock")
 	return files
 }
 
@@ -115,20 +116,20 @@ func TestGoldenIsRead(t *testing.T) {
 	}
 	for _, dir := range versions {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			d := filetest.DiskOf(readGolden(t, dir))
+			d := disktest.DiskOf(readGolden(t, dir))
 			for generation := statefun.Generation(2); generation <= 3; generation++ {
 				config := goldenConfig
 				config.FS = d.Process()
-				b, err := Open(t.Context(), config, options)
+				b, err := Open(t.Context(), config, storetest.Options)
 				if err != nil {
 					t.Fatal(err)
 				}
 				cp, _, err := b.Latest(t.Context())
 				if err != nil || cp.Epoch != 2 || string(cp.Names) != "names" || string(cp.Sources[0].Position) != "\x02" ||
-					cp.CreatedAt != 1000 || b.Generation() != generation {
+					cp.CreatedAt != 1000 || cp.Numbers != 300 || b.Generation() != generation {
 					t.Errorf("latest is %+v, %v, in generation %d", cp, err, b.Generation())
 				}
-				if state, err := read(t, b); err != nil || !maps.Equal(state, contents{"2 b": ""}) {
+				if state, err := storetest.Read(t, b.Store); err != nil || !maps.Equal(state, storetest.Contents{"2 b": ""}) {
 					t.Errorf("holds %q, %v", state, err)
 				}
 				if err := b.Compact(t.Context()); err != nil {

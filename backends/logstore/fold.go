@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package logstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/backend"
+
+	"github.com/millrace-io/millrace/backends/logstore/internal/epochlog"
+	"github.com/millrace-io/millrace/backends/logstore/sorted"
+)
+
+// folding is one fold, of the log from a snapshot on.
+type folding struct {
+	s          *Store
+	ctx        context.Context
+	into       Fold
+	changes    *sorted.Memtable
+	to         epochlog.Position // How far the log is folded.
+	checkpoint []byte            // The description of the newest epoch before to.
+}
+
+func (s *Store) fold(ctx context.Context, now *snapshot) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	into, err := s.base.Fold(ctx, now.view.View)
+	if err != nil {
+		return err
+	}
+	f := &folding{
+		s: s, ctx: ctx, into: into, changes: sorted.NewMemtable(s.everything()), to: now.from, checkpoint: s.manifest.checkpoint,
+	}
+	if err = f.run(now); err == nil {
+		err = f.install()
+	}
+	into.Discard()
+	if errors.Is(err, backend.ErrSync) { // In doubt nothing is removed.
+		return err
+	}
+	return errors.Join(err, s.sweep())
+}
+
+// run adds what the log says.
+func (f *folding) run(now *snapshot) error {
+	full := func() bool { return f.changes.Bytes() >= f.s.config.MemoryBytes }
+	err := epochlog.Replay(now.segments, f.s.id, now.from, now.end, epochlog.Visitor{
+		Changes: func(changes []backend.Change) error {
+			if full() { // Within a record, which may be as long as it likes.
+				if err := f.into.Add(f.changes, f.to.Sequence+1, false); err != nil {
+					return err
+				}
+			}
+			f.changes.PutAll(changes)
+			return f.ctx.Err()
+		},
+		Record: func(r *epochlog.Record, description []byte, end epochlog.Position) (bool, error) {
+			f.to = end
+			if r.Kind == epochlog.Epoch {
+				f.checkpoint = description
+			}
+			return !full(), nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return f.into.Add(f.changes, f.to.Sequence, true)
+}
+
+// install makes what has been folded the store's: on disk by the manifest, then for readers.
+func (f *folding) install() error {
+	on, section, err := f.into.Done()
+	if err != nil {
+		return err
+	}
+	s := f.s
+	m := *s.manifest
+	m.number++
+	m.generation, m.from, m.checkpoint, m.section = s.generation, f.to, f.checkpoint, section
+	if err := m.write(s.fs); err != nil {
+		on.Close()
+		return err
+	}
+	s.manifest = &m
+
+	s.mu.Lock()
+	view, segments := s.view, s.segments
+	kept := slices.IndexFunc(segments, func(s *epochlog.Segment) bool { return s.Number >= f.to.Segment })
+	s.from, s.view, s.segments = f.to, hold(on), slices.Clone(segments[kept:])
+	s.folds.count++
+	s.folds.bytes += uint64(f.into.Bytes())
+	s.mu.Unlock()
+	s.recent.drop()
+
+	view.release()
+	for _, segment := range segments[:kept] {
+		segment.Release()
+	}
+	return nil
+}
+
+// sweep removes files that are not the store's any more, or never became so: what a crash or a failure has left.
+// The caller holds folding, or is Open.
+func (s *Store) sweep() error {
+	names, err := s.fs.List()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		if s.stray(name) {
+			errs = append(errs, s.fs.Remove(name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) stray(name string) bool {
+	if n, ok := epochlog.ParseSegmentName(name); ok {
+		return n < s.manifest.from.Segment
+	}
+	return name == manifestNewName || s.view.Stray(name)
+}

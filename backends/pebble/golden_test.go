@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pebble
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/engine/backend"
+	"github.com/millrace-io/millrace/engine/statefun"
+
+	"github.com/millrace-io/millrace/backends/logstore/disktest"
+	"github.com/millrace-io/millrace/backends/logstore/format"
+	"github.com/millrace-io/millrace/backends/logstore/storetest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden store of the newest version")
+
+// goldenStore makes the store whose files are in testdata: an epoch that has been fed to the base, and one that is in
+// the log.
+func goldenStore(t *testing.T) map[string][]byte {
+	t.Helper()
+	d := disktest.NewDisk()
+	b, err := open(t.Context(), Config{FS: d.Process(), Inline: true, SegmentBytes: 16 << 10}, storetest.Options, func() (id format.StoreID) {
+		copy(id[:], "a random number.")
+		return id
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit := func(epoch statefun.Epoch, changes ...byte) {
+		cp := backend.Checkpoint{
+			Application: "shop", Generation: b.Generation(), Epoch: epoch, KeyGroups: 8,
+			CreatedAt: 1000, Numbers: 300, Names: []byte("names"),
+			Sources: []backend.SourcePosition{{Source: "clicks", Position: []byte{byte(epoch)}}},
+		}
+		if err := b.Commit(t.Context(), cp, []backend.Part{{Changes: changes}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	changes := backend.AppendPut(nil, 7, []byte("a"), []byte("one"))
+	commit(1, backend.AppendPut(changes, 2, []byte("b"), nil)...)
+	if err := b.Fold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	commit(2, backend.AppendDelete(nil, 7, []byte("a"))...)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files := d.Files()
+	delete(files, "lock")
+	return files
+}
+
+// What the newest version writes is what is in testdata, byte for byte, but for Pebble's own files: they have times of
+// day in them. They have the same names.
+func TestGolden(t *testing.T) {
+	files := goldenStore(t)
+	dir := filepath.Join("testdata", "v1")
+	if *update {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	golden := readGolden(t, dir)
+	same := func(a, b []byte) bool { return true }
+	if !maps.EqualFunc(files, golden, same) {
+		t.Errorf("the store has %d files, want %d, or they have other names", len(files), len(golden))
+	}
+	for name, data := range files {
+		if factory.Foreign(name) == "" && !bytes.Equal(data, golden[name]) {
+			t.Errorf("%s is\n%swant\n%s", name, hex.Dump(bytes.TrimRight(data, "\x00")), hex.Dump(bytes.TrimRight(golden[name], "\x00")))
+		}
+	}
+}
+
+func readGolden(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if files[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// Stores of all versions that were ever released are read, and carried on.
+func TestGoldenIsRead(t *testing.T) {
+	versions, err := filepath.Glob(filepath.Join("testdata", "v*"))
+	if err != nil || len(versions) == 0 {
+		t.Fatal(versions, err)
+	}
+	for _, dir := range versions {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			d := disktest.DiskOf(readGolden(t, dir))
+			for generation := statefun.Generation(2); generation <= 3; generation++ {
+				b := mustOpen(t, Config{FS: d.Process()})
+				cp, _, err := b.Latest(t.Context())
+				if err != nil || cp.Epoch != 2 || string(cp.Names) != "names" || string(cp.Sources[0].Position) != "\x02" ||
+					cp.CreatedAt != 1000 || cp.Numbers != 300 || b.Generation() != generation {
+					t.Errorf("latest is %+v, %v, in generation %d", cp, err, b.Generation())
+				}
+				if state, err := storetest.Read(t, b.Store); err != nil || !maps.Equal(state, storetest.Contents{"2 b": ""}) {
+					t.Errorf("holds %q, %v", state, err)
+				}
+				if err := b.Fold(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// The bytes that docs/formats/pebble.md shows are those of the golden store.
+func TestDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "formats", "pebble.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := readGolden(t, filepath.Join("testdata", "v1"))
+	blocks := regexp.MustCompile("(?s)```(\\S+) at (\\d+)\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) == 0 {
+		t.Error("the page shows nothing")
+	}
+	for _, block := range blocks {
+		name := block[1]
+		at, err := strconv.Atoi(block[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []byte
+		for line := range strings.Lines(block[3]) {
+			digits, _, _ := strings.Cut(line, "   ")
+			b, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(digits), " ", ""))
+			if err != nil {
+				t.Fatalf("%s at %d: %q: %v", name, at, line, err)
+			}
+			want = append(want, b...)
+		}
+		if got := golden[name]; at+len(want) > len(got) || !bytes.Equal(got[at:at+len(want)], want) {
+			t.Errorf("%s at %d is\n%sthe page shows\n%s", name, at, hex.Dump(got[min(at, len(got)):]), hex.Dump(want))
+		}
+	}
+}
