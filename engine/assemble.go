@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/millrace-io/millrace/engine/backend"
@@ -30,12 +31,18 @@ type function struct {
 	typ        FunctionType
 	module     string
 	external   bool // Callers outside.
+	absent     bool // A checkpoint knows it, and no module provides it (P38).
 	inputs     []*inputDeclaration
 	byTypename map[string]envelope.Input
 	any        func(impl unsafe.Pointer, inv *shard.Invocation, typename string, value []byte) error
 	retries    int
+	idles      bool // Its addresses are dropped
+	idleAfter  time.Duration
 	provide    func(*Schema) unsafe.Pointer
 	counters   [][]*counted // By shard.
+
+	values     []checkpoint.ValueName // Its state values by number, unless it runs elsewhere.
+	undeclared bool                   // There are some among them that only the checkpoint knows.
 
 	endpoint *endpoint // Where it runs; nil: here.
 	states   *states   // Of what runs elsewhere.
@@ -48,6 +55,7 @@ var callerType = FunctionType{Namespace: "io.millrace.engine", Name: "caller"}
 // Engine gives goroutines to.
 type wiring struct {
 	config    Config
+	recovered recovered
 	directory *directory
 	endpoints []endpoint
 	links     *links
@@ -60,8 +68,11 @@ type wiring struct {
 	gate     *mailbox.Gate
 	announce *driver.Announcement
 	route    []uint16
+	loading  []*shard.Shard // The loops' shards, until what the store holds is loaded.
+	loaders  int            // How many are loaded at once; 0: all.
 	loops    []*driver.Loop
 	pumps    []*driver.Pump
+	sources  []string // The names of the pumps' sources.
 	drains   []*driver.Drain
 	outflow  *driver.Outflow
 	epochs   *driver.Epochs
@@ -70,11 +81,16 @@ type wiring struct {
 	failed func(error) // An ingress stopped.
 }
 
-// assemble puts an application together, or says everything that is wrong with it.
-func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) (*wiring, error) {
+// assemble puts an application together, on what its store holds, or says everything that is wrong with it. ctx
+// bounds the reading of the store's latest checkpoint, life what is assembled.
+func assemble(ctx, life context.Context, c Config, clk startClock, modules []Module) (*wiring, error) {
 	invalid := c.Validate()
 	if c = c.withDefaults(); invalid != nil {
-		c.Shards = 1 // Enough to see what is wrong with the modules.
+		c.Shards, c.Backend = 1, nil // Enough to see what is wrong with the modules.
+	}
+	stored, err := latest(ctx, c)
+	if err != nil {
+		return nil, err
 	}
 	b := newBinder()
 	for _, m := range modules {
@@ -87,10 +103,14 @@ func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) 
 			b.errs = append(b.errs, fmt.Errorf("module %s: %w", m.Name, err))
 		}
 	}
-	w := &wiring{config: c, ingresses: b.ingresses, doors: b.doors, endpoints: b.endpoints, clock: clk, memory: &memory.Pages{}}
-	functions := b.numberFunctions()
+	w := &wiring{
+		config: c, recovered: stored, ingresses: b.ingresses, doors: b.doors, endpoints: b.endpoints,
+		clock: clk(clock.Instant(stored.CreatedAt)), memory: &memory.Pages{},
+	}
+	functions := b.numberFunctions(stored.functions)
 	b.check(functions)
 	schemas := b.provide(functions, c.Shards)
+	b.numberValues(functions, schemas)
 	if err := errors.Join(b.errs...); err != nil {
 		return nil, errors.Join(invalid, fmt.Errorf("engine: %w", err))
 	}
@@ -99,32 +119,17 @@ func assemble(ctx context.Context, c Config, clk clock.Clock, modules []Module) 
 	}
 	w.directory = newDirectory(functions, w.endpoints, w.namespaceFull)
 	w.links = newLinks(w.directory, shard.Limits{SendsMax: c.SendsMax, PayloadBytesMax: c.PayloadBytesMax})
-	w.connect(ctx, b, schemas)
+	w.connect(life, b, schemas)
 	return w, nil
-}
-
-// numberFunctions orders function types by name, so that the same application has the same numbers.
-func (b *Binder) numberFunctions() []*function {
-	functions := slices.Clone(b.functions)
-	functions = append(functions, &function{typ: callerType, external: true})
-	for i := range b.endpoints {
-		if ep := &b.endpoints[i]; ep.Functions.Exact() {
-			functions = append(functions, elsewhere(FunctionType{Namespace: ep.Functions.Namespace, Name: ep.Functions.Name}, ep))
-		}
-	}
-	for _, d := range b.doors {
-		if c, ok := d.(connector.Caller); ok {
-			functions = append(functions, &function{typ: c.CallerType(), external: true})
-		}
-	}
-	slices.SortStableFunc(functions, func(a, b *function) int { return strings.Compare(a.typ.String(), b.typ.String()) })
-	return slices.CompactFunc(functions, func(a, b *function) bool { return a.external && b.external && a.typ == b.typ })
 }
 
 // check finds what single calls could not see.
 func (b *Binder) check(functions []*function) {
 	by := make(map[FunctionType]*function, len(functions))
 	for _, f := range functions {
+		if f.absent {
+			continue
+		}
 		switch first := by[f.typ]; {
 		case first == nil:
 		case first.external || f.external:
@@ -150,9 +155,7 @@ func (b *Binder) check(functions []*function) {
 		}
 	}
 	b.checkEndpoints()
-	if len(functions) > envelope.FunctionsMax {
-		b.errs = append(b.errs, fmt.Errorf("%d function types: at most %d are possible", len(functions), envelope.FunctionsMax))
-	}
+	b.checkCount(functions)
 }
 
 // schema is what one shard's object of a function has declared.
@@ -168,7 +171,7 @@ func (b *Binder) provide(functions []*function, shards int) [][]schema {
 	for s := range schemas {
 		schemas[s] = make([]schema, len(functions))
 		for i, f := range functions {
-			if f.external || f.endpoint != nil {
+			if f.provide == nil {
 				continue
 			}
 			declared := &Schema{fn: f.typ, owner: unsafe.Pointer(f)}
@@ -187,37 +190,35 @@ func (b *Binder) provide(functions []*function, shards int) [][]schema {
 
 func sameValues(a, b []shard.Value) bool {
 	return slices.EqualFunc(a, b, func(x, y shard.Value) bool {
-		return x.Name == y.Name && x.Typename == y.Typename && x.Offset == y.Offset
+		return x.Name == y.Name && x.Typename == y.Typename && x.Offset == y.Offset && x.Expiry == y.Expiry && x.TTL == y.TTL
 	})
 }
 
 // connect makes all the parts and what lies between them.
-func (w *wiring) connect(ctx context.Context, b *Binder, schemas [][]schema) {
+func (w *wiring) connect(life context.Context, b *Binder, schemas [][]schema) {
 	c := w.config
 	w.gate = mailbox.NewGate(c.QueueBytesMax)
-	// Epoch numbers are never reused (P33). What nothing is stored of begins at the time of day, so that it
-	// is ahead of every earlier run, and idempotency keys stay keys.
-	first := statefun.Epoch(max(w.clock.Now(), 1))
-	w.announce = driver.NewAnnouncement(ctx, first)
+	w.announce = driver.NewAnnouncement(life, w.firstEpoch())
 	w.route = make([]uint16, c.KeyGroups)
 	for g := range w.route {
 		w.route[g] = uint16(g * c.Shards / c.KeyGroups)
 	}
 	w.connectSinks(b)
 	interval := max(c.EpochInterval, 0)
+	w.sources = b.sourceNames()
 	w.epochs = driver.NewEpochs(driver.EpochsConfig{
-		Shards: c.Shards, Sources: len(b.sources), Interval: interval,
+		Shards: c.Shards, Sources: len(w.sources), Interval: interval,
 		Announce: w.announce, Backend: c.Backend, Outflow: w.outflow, Template: w.template(), Gate: w.gate,
-		Names: func() []byte { return w.names(schemas[0]) },
+		Names: w.names, Numbers: w.recovered.Numbers, Carried: w.recovered.unknownPositions(w.sources),
 		Stuck: w.commitStuck,
 	})
 	w.calls = newCalls(w)
 	w.reports = newReports()
 	for id := range c.Shards {
-		w.loops = append(w.loops, w.newLoop(id, len(b.sources), schemas[id]))
+		w.loops = append(w.loops, w.newLoop(id, len(w.sources), schemas[id]))
 	}
 	for i, s := range b.sources {
-		w.pumps = append(w.pumps, w.newPump(i, s))
+		w.pumps = append(w.pumps, w.newPump(w.sources[i], s))
 	}
 	driver.Connect(w.loops, w.pumps, c.RingSlots, w.gate)
 }
@@ -233,7 +234,10 @@ func (w *wiring) connectSinks(b *Binder) {
 		w.links.egresses[id] = envelope.Function(i)
 		w.drains = append(w.drains, driver.NewDrain(id, b.egresses[id].sink, w.undeliverable))
 	}
-	w.outflow = driver.NewOutflow(w.config.Application, w.drains, w.gate, w.directory.typeOf, w.announce.Epoch())
+	w.outflow = driver.NewOutflow(driver.OutflowConfig{
+		Application: w.config.Application, Sinks: w.drains, Gate: w.gate, Types: w.directory.nameOf, First: w.announce.Epoch(),
+		Stores: w.config.Backend != nil, KeyGroups: w.config.KeyGroups, BytesMax: w.config.OutboxBytesMax,
+	})
 }
 
 // commitStuck tells of a commit that fails for now; nil: it has succeeded after all.
@@ -260,11 +264,12 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 			continue
 		}
 		functions[i] = &shard.Function{
-			Type: f.typ, External: f.external, Owner: unsafe.Pointer(f), Impl: s.impl, ByTypename: f.byTypename, Any: f.any,
-			Values: s.values, StateBytes: int(s.bytes), Retries: f.retries,
+			Type: f.typ, External: f.external, Absent: f.absent, Owner: unsafe.Pointer(f), Impl: s.impl, ByTypename: f.byTypename, Any: f.any,
+			Values: s.values, StateBytes: int(s.bytes), Undeclared: f.undeclared && f.provide != nil, Retries: f.retries,
+			IdleAfter: milliseconds(f.idleAfter),
 		}
 		for _, in := range f.inputs {
-			functions[i].Inputs = append(functions[i].Inputs, shard.Input{Typename: in.typename, Memory: in.memory, Wire: in.wire, Check: in.check})
+			functions[i].Inputs = append(functions[i].Inputs, shard.Input{Typename: in.typename, Memory: in.memory, Encode: in.encode, Wire: in.wire, Check: in.check})
 		}
 	}
 	s := shard.New(shard.Config{
@@ -272,11 +277,13 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 		Endpoints: endpoints, Resolve: w.directory.number, Egresses: w.links.egressNames(),
 		Describe: func(n envelope.Function) *shard.Function { return w.elsewhere(w.directory.at(n), byEndpoint) },
 		BatchMax: c.BatchMax, Limits: w.links.limits, Memory: w.memory.Get,
-		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(), Epoch: w.announce.Epoch(),
-		Stack: debug.Stack,
+		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(), Epoch: w.announce.Epoch(), EpochsOff: c.EpochInterval == EpochsOff,
+		Numbers: w.recovered.Numbers,
+		Stack:   debug.Stack,
 	})
 	ctx := &Context{links: w.links}
 	s.Bind(&ctx.inv)
+	w.loading = append(w.loading, s)
 	var l *driver.Loop
 	hooks := driver.Hooks{
 		Part: w.epochs.AddPart, Replies: w.calls.deliver, Failed: w.reports.add, Recycle: recycle,
@@ -287,17 +294,17 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 	}
 	l = driver.NewLoop(driver.LoopConfig{
 		Shard: s, Clock: w.clock, Gate: w.gate, Inbox: mailbox.NewInbox[envelope.Batch](c.InboxSlots), Announce: w.announce, Hooks: hooks,
-		CallsMax: calls,
+		CallsMax: calls, Outflow: w.outflow,
 	})
 	return l
 }
 
-func (w *wiring) newPump(number int, s source) *driver.Pump {
+func (w *wiring) newPump(name string, s source) *driver.Pump {
 	c := w.config
 	routers := w.ingresses[s.ingress].routers
 	p := driver.NewPump(driver.PumpConfig{
-		Name:   fmt.Sprintf("%s#%d", s.ingress, number),
-		Source: s.source,
+		Name: name, Source: s.source, Position: w.recovered.position(name),
+		Stores: c.Backend != nil && c.EpochInterval != EpochsOff,
 		Gate:   w.gate, Announce: w.announce, Cut: w.epochs.AddPosition, Failed: func(err error) { w.failed(err) },
 		BatchMax: c.BatchMax, PollMax: pollMax(c), Groups: w.route, Shards: c.Shards,
 	})
@@ -318,26 +325,6 @@ func (w *wiring) newPump(number int, s source) *driver.Pump {
 // pollMax is how many events a source is asked for at once: as many as make one batch for each shard that
 // is almost full. With a few more, chance would overfill some, and every other batch would be tiny.
 func pollMax(c Config) int { return max(1, c.BatchMax*min(c.Shards, 16)*7/8) }
-
-// names says what the numbers of function types and of state values mean by now.
-func (w *wiring) names(schemas []schema) []byte {
-	functions := w.directory.all()
-	names := make([]checkpoint.FunctionNames, len(functions))
-	for i, f := range functions {
-		names[i].Function = f.typ.String()
-		if i < len(schemas) {
-			for _, v := range schemas[i].values {
-				names[i].Values = append(names[i].Values, checkpoint.ValueName{Name: v.Name, Typename: v.Typename})
-			}
-		}
-		if f.states != nil {
-			for _, v := range f.states.specs() {
-				names[i].Values = append(names[i].Values, checkpoint.ValueName{Name: v.Name, Typename: v.Typename})
-			}
-		}
-	}
-	return checkpoint.AppendNames(nil, names)
-}
 
 // template is what all checkpoints of this run have in common.
 func (w *wiring) template() backend.Checkpoint {

@@ -23,7 +23,8 @@ type Config struct {
 	// KeyGroups is how many groups ids are placed in: the most shards there can ever be. It is fixed
 	// for the life of an application's checkpoints. Default 128, or Shards if that is more.
 	KeyGroups int
-	// Backend keeps checkpoints. nil means volatile: epochs are cut, nothing is kept.
+	// Backend keeps checkpoints, and Open goes on from the newest of them. The engine does not close it: do so
+	// after [Engine.Close]. nil means volatile: epochs are cut, nothing is kept.
 	Backend backend.Backend
 	// EpochInterval is how often a checkpoint is taken. Default 100 ms; EpochsOff takes none, and then
 	// egress records leave at once.
@@ -31,6 +32,9 @@ type Config struct {
 	// QueueBytesMax is the high-water mark: above it ingress waits, or is refused. Messages between
 	// functions are never held back. Default 64 MiB.
 	QueueBytesMax int64
+	// OutboxBytesMax is how many bytes of egress records may be committed and not delivered: above it functions
+	// that emit more wait, and all others go on. Default 1 GiB.
+	OutboxBytesMax int64
 	// PayloadBytesMax bounds a message, a state value and an egress record, encoded. Default 32 MiB.
 	PayloadBytesMax int
 	// SendsMax bounds the messages and records of one invocation. Default 1,000,000.
@@ -60,6 +64,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.KeyGroups, max(128, c.Shards))
 	setDefault(&c.EpochInterval, 100*time.Millisecond)
 	setDefault(&c.QueueBytesMax, 64<<20)
+	setDefault(&c.OutboxBytesMax, 1<<30)
 	setDefault(&c.PayloadBytesMax, 32<<20)
 	setDefault(&c.SendsMax, 1_000_000)
 	setDefault(&c.BatchMax, 256)
@@ -96,6 +101,7 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("engine: Config.EpochInterval is %v: want at least 1ms, or EpochsOff", c.EpochInterval))
 	}
 	between("QueueBytesMax", c.QueueBytesMax, 1, 1<<50)
+	between("OutboxBytesMax", c.OutboxBytesMax, 1, 1<<50)
 	between("PayloadBytesMax", int64(c.PayloadBytesMax), 1, 1<<30)
 	between("SendsMax", int64(c.SendsMax), 1, 1<<30)
 	between("BatchMax", int64(c.BatchMax), 1, 1<<16)

@@ -25,6 +25,7 @@ import (
 type directory struct {
 	list   atomic.Pointer[[]*function] // By number.
 	byType *xsync.MapOf[FunctionType, envelope.Function]
+	absent map[FunctionType]envelope.Function // Those that no module provides. Written once.
 
 	namespaces map[string]*namespace  // Those that are served as a whole. Written once.
 	mu         sync.Mutex             // Held to add.
@@ -43,11 +44,15 @@ const addedMax = 256
 
 func newDirectory(functions []*function, endpoints []endpoint, told func(namespace string)) *directory {
 	d := &directory{
-		byType:     xsync.NewMapOf[FunctionType, envelope.Function](xsync.WithPresize(len(functions))),
-		namespaces: map[string]*namespace{}, told: told,
+		byType: xsync.NewMapOf[FunctionType, envelope.Function](xsync.WithPresize(len(functions))),
+		absent: map[FunctionType]envelope.Function{}, namespaces: map[string]*namespace{}, told: told,
 	}
 	d.list.Store(&functions)
 	for number, f := range functions {
+		if f.absent {
+			d.absent[f.typ] = envelope.Function(number)
+			continue
+		}
 		d.byType.Store(f.typ, envelope.Function(number))
 	}
 	for i := range endpoints {
@@ -67,8 +72,21 @@ func (d *directory) at(number envelope.Function) *function { return d.all()[numb
 // typeOf returns the name of a function type.
 func (d *directory) typeOf(number envelope.Function) FunctionType { return d.at(number).typ }
 
-// known finds a function type by name that somebody has sent to before.
-func (d *directory) known(t FunctionType) (envelope.Function, bool) { return d.byType.Load(t) }
+// nameOf is typeOf for a number from a store, which may be none.
+func (d *directory) nameOf(number envelope.Function) (t FunctionType, ok bool) {
+	if int(number) >= len(d.all()) {
+		return FunctionType{}, false
+	}
+	return d.typeOf(number), true
+}
+
+// known finds a function type by name of which there may be instances: also one that only the store knows.
+func (d *directory) known(t FunctionType) (envelope.Function, bool) {
+	if number, ok := d.absent[t]; ok {
+		return number, true
+	}
+	return d.byType.Load(t)
+}
 
 // number finds a function type by name. The strings may be borrowed.
 func (d *directory) number(t FunctionType) (envelope.Function, bool) {
@@ -82,10 +100,10 @@ func (d *directory) number(t FunctionType) (envelope.Function, bool) {
 	return d.add(t, n)
 }
 
-// full reports whether a function type is not known only because its namespace has too many.
+// full reports whether a function type is not known only because its namespace has too many, or the store.
 func (d *directory) full(t FunctionType) bool {
 	n := d.namespaces[t.Namespace]
-	return n != nil && n.added.Load() == addedMax
+	return n != nil && (n.added.Load() == addedMax || len(d.all()) == envelope.FunctionsMax)
 }
 
 func (d *directory) add(t FunctionType, n *namespace) (envelope.Function, bool) {
@@ -128,16 +146,16 @@ func (f *function) refuses(typename string, ids ...string) error {
 	return nil
 }
 
-// states are the state values that are known of a function type that runs elsewhere: those that it has
-// asked for since the start. The same for all shards, so that a number means the same in all parts of a
-// checkpoint.
+// states are the state values that are known of a function type that runs elsewhere: those of the checkpoint,
+// and those that it has asked for since the start. The same for all shards, so that a number means the same in
+// all parts of a checkpoint.
 type states struct {
 	mu    sync.Mutex // Held to add.
 	known atomic.Pointer[shard.Specs]
 }
 
 // specs returns the values by number.
-func (s *states) specs() []remote.Spec {
+func (s *states) specs() []shard.Spec {
 	if known := s.known.Load(); known != nil {
 		return known.List
 	}
@@ -153,27 +171,32 @@ func (s *states) learn(missing []remote.Spec) (*shard.Specs, error) {
 	if known == nil {
 		known = shard.NewSpecs(nil)
 	}
-	list := known.List[:len(known.List):len(known.List)]
+	list := slices.Clone(known.List)
 	added := map[string]bool{}
+	changed := false
 	for _, m := range missing {
-		if n, ok := known.Number(m.Name); ok {
-			if known.List[n].Typename != m.Typename {
-				return nil, fmt.Errorf("it declares the state %q as a %s, which has been a %s: to change its type, rename it", clip(m.Name), clip(m.Typename), known.List[n].Typename)
-			}
+		n, ok := known.Number(m.Name)
+		if ok && list[n].Typename != m.Typename {
+			return nil, fmt.Errorf("it declares the state %q as a %s, which has been a %s: to change its type, rename it", clip(m.Name), clip(m.Typename), list[n].Typename)
+		}
+		if ok && list[n].Declared {
 			continue
 		}
 		if err := validSpec(m); err != nil {
 			return nil, err
 		}
-		if !added[m.Name] {
-			added[m.Name] = true
-			list = append(list, m)
+		switch {
+		case ok: // The checkpoint knows it.
+			list[n], changed = shard.Spec{Spec: m, Declared: true}, true
+		case !added[m.Name]:
+			added[m.Name], changed = true, true
+			list = append(list, shard.Spec{Spec: m, Declared: true})
 		}
 		if len(list) > checkpoint.NumbersMax { // There may be a million, and others wait for the lock.
-			return nil, fmt.Errorf("it declares %d state values: at most %d are possible", len(list), checkpoint.NumbersMax)
+			return nil, fmt.Errorf("it declares %d state values, with those that the store knows: at most %d are possible", len(list), checkpoint.NumbersMax)
 		}
 	}
-	if len(added) > 0 {
+	if changed {
 		known = shard.NewSpecs(list)
 		s.known.Store(known)
 	}

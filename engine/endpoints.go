@@ -105,7 +105,7 @@ func (w *wiring) shardEndpoints() (byEndpoint shardEndpoints, list []*shard.Endp
 
 // elsewhere is what a shard needs of a function type that an endpoint serves.
 func (w *wiring) elsewhere(f *function, endpoints shardEndpoints) *shard.Function {
-	fn := &shard.Function{Type: f.typ, Endpoint: endpoints[f.endpoint]}
+	fn := &shard.Function{Type: f.typ, Endpoint: endpoints[f.endpoint], Known: f.states.known.Load()}
 	if d := f.endpoint.Policy.DeadLetter; d != "" {
 		fn.DeadLetter = w.links.egresses[d]
 	}
@@ -159,7 +159,7 @@ func (c *carrier) back(err error) {
 }
 
 // crowdedAny is crowded for all that came of one event.
-func (w *wiring) crowdedAny(batches map[uint16]*envelope.Batch) error {
+func (w *wiring) crowdedAny(batches []*envelope.Batch) error {
 	for _, b := range batches {
 		for i := range b.Envelopes {
 			if err := w.crowded(b.Envelopes[i].Function); err != nil {

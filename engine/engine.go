@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-io/millrace/engine/connector"
-	"github.com/millrace-io/millrace/engine/internal/clock"
+	"github.com/millrace-io/millrace/engine/internal/driver"
 )
 
 // Engine runs one application. Its methods are safe for concurrent use.
@@ -35,49 +35,53 @@ type Engine struct {
 	ready    chan struct{}
 	running  atomic.Bool
 	closing  atomic.Bool
+	entering atomic.Int64 // Senders outside who have been admitted and not left their messages yet.
 	close    sync.Once
 	closed   chan struct{}
 	closeErr error
+	receipts *sync.Pool
+	over     chan struct{} // Closed once no epoch is committed any more: by doubt, or by Close.
+	end      func()        // Closes over.
 
 	mu    sync.Mutex
-	err   error // Guarded by mu. The first failure that stops the engine.
+	err   error // Guarded by mu. What Run returns.
+	doubt error // Guarded by mu. What has stopped the engine.
 	fault chan struct{}
+}
+
+func newEngine(w *wiring, life context.Context, cancel context.CancelFunc) *Engine {
+	e := &Engine{
+		wiring: w, ctx: life, cancel: cancel, ready: make(chan struct{}),
+		closed: make(chan struct{}), fault: make(chan struct{}), over: make(chan struct{}), receipts: newReceipts(),
+	}
+	e.end = sync.OnceFunc(func() { close(e.over) })
+	w.failed = e.sourceFailed
+	return e
 }
 
 // Open puts the modules together and starts the shards: messages can be submitted, functions run, records
 // leave. Sources and doors open with [Engine.Run]. Everything that is wrong with c or with the modules is
 // returned at once, joined, and then nothing has been started. Close the engine when done.
 //
-// ctx bounds the opening of sinks only.
+// When c.Backend holds a checkpoint, the engine goes on from there, with any number of shards: state, messages
+// that wait, delayed messages, sources and what has not left are what they were when it was committed. Open
+// returns when all of it is in memory, and has written nothing. A checkpoint of another application or number
+// of key groups is refused, and so are damaged entries and state values whose type has changed. State and
+// messages of function types that no module provides any more stay in the store.
+//
+// ctx bounds the reading of the checkpoint and the opening of sinks.
 func Open(ctx context.Context, c Config, modules ...Module) (*Engine, error) {
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64()
 	}
-	if err := unused(ctx, c); err != nil {
-		return nil, err
-	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w, err := assemble(life, c, clock.NewReal(0), modules)
+	w, err := assemble(ctx, life, c, realClock, modules)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	e := &Engine{wiring: w, ctx: life, cancel: cancel, ready: make(chan struct{}), closed: make(chan struct{}), fault: make(chan struct{})}
-	w.failed = e.sourceFailed
-	for i, d := range e.drains {
-		if err := d.Open(ctx); err != nil {
-			for _, opened := range e.drains[:i] {
-				err = errors.Join(err, opened.Close(ctx))
-			}
-			cancel()
-			w.memory.Free()
-			return nil, fmt.Errorf("engine: egress %s: %w", d.Egress(), err)
-		}
-	}
-	if err := e.openInvokers(ctx); err != nil {
-		for _, d := range e.drains {
-			err = errors.Join(err, d.Close(ctx))
-		}
+	e := newEngine(w, life, cancel)
+	if err := e.prepare(ctx); err != nil {
 		cancel()
 		w.memory.Free()
 		return nil, err
@@ -86,19 +90,27 @@ func Open(ctx context.Context, c Config, modules ...Module) (*Engine, error) {
 	return e, nil
 }
 
-// unused refuses a store that holds something: what this version commits it cannot load.
-func unused(ctx context.Context, c Config) error {
-	if c.Backend == nil {
-		return nil
+// prepare opens what records and requests leave by, and loads the checkpoint (P29).
+func (e *Engine) prepare(ctx context.Context) error {
+	for i, d := range e.drains {
+		if err := d.Open(ctx); err != nil {
+			return errors.Join(fmt.Errorf("engine: egress %s: %w", d.Egress(), err), closeDrains(ctx, e.drains[:i]))
+		}
 	}
-	cp, ok, err := c.Backend.Latest(ctx)
-	switch {
-	case err != nil:
-		return fmt.Errorf("engine: read the latest checkpoint: %w", err)
-	case ok:
-		return fmt.Errorf("engine: the store holds a checkpoint, of epoch %d: recovery is not part of this version; open an empty store", cp.Epoch)
+	if err := e.openInvokers(ctx); err != nil {
+		return errors.Join(err, closeDrains(ctx, e.drains))
+	}
+	if err := e.load(ctx); err != nil {
+		return errors.Join(err, e.closeInvokers(ctx), closeDrains(ctx, e.drains))
 	}
 	return nil
+}
+
+func closeDrains(ctx context.Context, drains []*driver.Drain) (err error) {
+	for _, d := range drains {
+		err = errors.Join(err, d.Close(ctx))
+	}
+	return err
 }
 
 func (e *Engine) start() {
@@ -123,8 +135,9 @@ func (e *Engine) start() {
 func (e *Engine) fail(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.err = errors.Join(err, e.err)
+	e.err, e.doubt = errors.Join(err, e.err), err
 	close(e.fault)
+	e.end()
 }
 
 // sourceFailed notes that an ingress has stopped. The others go on; Run returns the error in the end.
@@ -183,16 +196,15 @@ func (e *Engine) Ready() <-chan struct{} { return e.ready }
 func (e *Engine) whenIdle(ctx context.Context) <-chan struct{} {
 	idle := make(chan struct{})
 	go func() {
-		if e.waitIdle(ctx) == nil {
+		if e.waitUntil(ctx, e.idle) == nil {
 			close(idle)
 		}
 	}()
 	return idle
 }
 
-// waitIdle waits until every source has ended and nothing is on its way: what is queued is then only what
-// waits at suspended addresses and in sinks. Delayed messages do not count.
-func (e *Engine) waitIdle(ctx context.Context) error {
+// waitUntil waits until something is so.
+func (e *Engine) waitUntil(ctx context.Context, is func() bool) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for quiet := 0; quiet < 2; {
@@ -203,7 +215,7 @@ func (e *Engine) waitIdle(ctx context.Context) error {
 		case <-e.closed:
 			return ErrClosing
 		}
-		if e.idle() {
+		if is() {
 			quiet++ // Twice in a row: the numbers are read one after the other.
 		} else {
 			quiet = 0
@@ -212,6 +224,8 @@ func (e *Engine) waitIdle(ctx context.Context) error {
 	return nil
 }
 
+// idle reports whether every source has ended and nothing is on its way: what is queued is then only what
+// waits at suspended addresses and in sinks. Delayed messages do not count.
 func (e *Engine) idle() bool {
 	for _, p := range e.pumps {
 		if !p.Quiet() {
@@ -235,135 +249,23 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 	if e.closing.Load() {
 		return ErrClosing
 	}
-	return e.checkpoint(ctx)
+	return e.commits(ctx, e.epochs.Checkpoint)
 }
 
-// checkpoint is Checkpoint, for Close too. It ends when nothing is committed any more.
-func (e *Engine) checkpoint(ctx context.Context) error {
+// commits waits for a commit. It ends when nothing is committed any more.
+func (e *Engine) commits(ctx context.Context, commit func(context.Context) error) error {
 	until, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.working, cancel)()
-	err := e.epochs.Checkpoint(until)
+	err := commit(until)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if cause := context.Cause(e.working); !errors.Is(cause, context.Canceled) {
+	if cause := context.Cause(e.working); cause != nil && !errors.Is(cause, context.Canceled) {
 		return fmt.Errorf("engine: commit: %w", cause)
 	}
 	return ErrClosing
 }
-
-// Close shuts down in order: doors and sources close, what is inside is run to its end, a last epoch is
-// committed, its records are delivered, and everything stops. When ctx ends first, what is left is cut off
-// and ctx's error returned. Close may be called more than once; only the first call does anything.
-func (e *Engine) Close(ctx context.Context) error {
-	e.close.Do(func() {
-		e.closing.Store(true)
-		errs := e.closeEntries(ctx)
-		errs = append(errs, e.settle(ctx))
-		close(e.closed)
-		errs = append(errs, e.stop(ctx))
-		e.closeErr = errors.Join(errs...)
-	})
-	<-e.closed
-	return e.closeErr
-}
-
-// closeEntries closes the doors that Run has opened, and has the sources read nothing more.
-func (e *Engine) closeEntries(ctx context.Context) (errs []error) {
-	e.opening.Lock()
-	defer e.opening.Unlock()
-	for _, d := range e.opened {
-		errs = append(errs, d.Close(ctx))
-	}
-	for _, p := range e.pumps {
-		p.Hush()
-	}
-	if !e.pumping {
-		e.startPumps() // They are senders: without their markers no epoch ends.
-	}
-	return errs
-}
-
-// settle lets what is inside come to its end and commits it.
-func (e *Engine) settle(ctx context.Context) error {
-	if e.working.Err() != nil {
-		return nil // Doubt: nothing further is committed.
-	}
-	first, cancel := sooner(ctx)
-	defer cancel()
-	idle := e.waitIdle(first)
-	if idle != nil {
-		idle = fmt.Errorf("engine: close: messages are still on their way: %w", idle)
-	}
-	// What has come to its end is committed and leaves all the same: one function elsewhere that hangs must not
-	// take the records of the others with it.
-	if err := e.checkpoint(ctx); err != nil {
-		return errors.Join(idle, fmt.Errorf("engine: close: last checkpoint: %w", err))
-	}
-	return idle
-}
-
-// sooner is done a moment before ctx is, so that there is time for what comes next.
-func sooner(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/10, time.Second)))
-}
-
-func (e *Engine) stop(ctx context.Context) error {
-	var errs []error
-	published := make(chan struct{})
-	go func() {
-		e.drained.Wait()
-		close(published)
-	}()
-	for _, d := range e.drains {
-		d.Stop()
-	}
-	select {
-	case <-published:
-	case <-ctx.Done(): // Closing the sinks unblocks those that are stuck.
-	}
-	for _, d := range e.drains {
-		errs = append(errs, d.Close(ctx))
-	}
-	e.cancel()
-	e.announce.Stop()
-	for _, l := range e.loops {
-		l.Stop()
-	}
-	stopped := make(chan error, 1)
-	go func() {
-		<-published
-		err := e.workers.Wait()
-		e.shards.Wait()
-		if closed := e.closeInvokers(ctx); closed != nil {
-			err = errors.Join(err, closed) // Somebody may still read what shards have lent.
-		} else {
-			e.memory.Free()
-		}
-		stopped <- err
-	}()
-	select {
-	case err := <-stopped:
-		errs = append(errs, err)
-	case <-patience(ctx):
-		errs = append(errs, errors.New("engine: close: a handler, a source or a sink does not return; its goroutine is left behind"))
-	}
-	return errors.Join(errs...)
-}
-
-// patience is done when ctx is, and a moment longer: what only has to notice that it is over gets to it.
-func patience(ctx context.Context) <-chan struct{} {
-	over := make(chan struct{})
-	context.AfterFunc(ctx, func() { time.AfterFunc(patienceTime, func() { close(over) }) })
-	return over
-}
-
-const patienceTime = 100 * time.Millisecond
 
 func (e *Engine) startPumps() {
 	e.pumping = true

@@ -5,11 +5,9 @@ package engine
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
@@ -22,24 +20,49 @@ type entry struct{ e *Engine }
 var _ connector.Entry = entry{}
 
 // Send implements connector.Entry.
-func (n entry) Send(_ context.Context, to Address, m TypedValue, _ connector.Delivery) error {
-	return n.send(to, m, FunctionType{}, "")
+func (n entry) Send(ctx context.Context, to Address, m TypedValue, d connector.Delivery) error {
+	r, err := n.e.receipt(d, m.Typename, m.Value)
+	if err != nil {
+		return err
+	}
+	if err := n.send(to, m, FunctionType{}, "", r); err != nil {
+		r.free()
+		return err
+	}
+	return n.e.receive(ctx, r)
 }
 
-// Call implements connector.Entry.
-func (n entry) Call(ctx context.Context, caller FunctionType, to Address, m TypedValue, _ connector.Delivery) (TypedValue, error) {
-	number, id, answer := n.e.calls.begin()
-	defer n.e.calls.end(number)
-	if err := n.send(to, m, caller, id); err != nil {
+// Call implements connector.Entry. An answer that is durable has a cause that is: the message needs no ticket for
+// that.
+func (n entry) Call(ctx context.Context, caller FunctionType, to Address, m TypedValue, d connector.Delivery) (TypedValue, error) {
+	p := n.e.calls.begin(d.Durable && n.e.config.EpochInterval != EpochsOff)
+	defer n.e.calls.end(p)
+	d.Durable = false
+	r, err := n.e.receipt(d, m.Typename, m.Value)
+	if err != nil {
 		return TypedValue{}, err
 	}
-	return n.e.await(ctx, answer)
+	if r.keyed() {
+		p.keyed(n.e.groupOf(to.ID))
+	}
+	if err := n.send(to, m, caller, p.id, r); err != nil {
+		r.free()
+		return TypedValue{}, err
+	}
+	if err := n.e.receive(ctx, r); err != nil {
+		return TypedValue{}, err
+	}
+	return n.e.await(ctx, p)
 }
 
 // IsDurable implements connector.Entry.
-func (n entry) IsDurable() bool { return n.e.config.Backend != nil && n.e.config.Backend.Durable() }
+func (n entry) IsDurable() bool {
+	c := &n.e.config
+	return c.Backend != nil && c.Backend.Durable() && c.EpochInterval != EpochsOff
+}
 
-func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID string) error {
+// send leaves a message with its shard, or refuses it, and then nobody has seen it.
+func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID string, r *receipt) error {
 	w := n.e.wiring
 	fn, in, err := w.accepts(to, m)
 	if err != nil {
@@ -61,10 +84,12 @@ func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID stri
 		}
 		b.Envelopes[0].SetCaller(b.AppendCaller(from, []byte(callerID)))
 	}
+	r.attach(b)
 	bytes := b.Bytes() // The batch is the shard's from the push on.
 	if err := n.e.count(bytes); err != nil {
 		return err
 	}
+	defer n.e.entered()
 	if !n.e.push(hash, b) {
 		n.e.gate.Add(-bytes)
 		return fmt.Errorf("%w: a shard's inbox is full", ErrNoCredit)
@@ -117,86 +142,6 @@ func (w *wiring) fits(value []byte) error {
 	return nil
 }
 
-// Route implements connector.Entry. All messages that come of the event go in, or none.
-func (n entry) Route(_ context.Context, id string, event connector.Event, _ connector.Delivery) error {
-	in, ok := n.e.ingresses[id]
-	if !ok || len(in.routers) == 0 {
-		return fmt.Errorf("%w: %s", connector.ErrUnknownIngress, clip(id))
-	}
-	if err := n.e.fits(event.Value); err != nil {
-		return err
-	}
-	if err := n.e.admit(); err != nil {
-		return err
-	}
-	collected := &collector{e: n.e, byShard: map[uint16]*envelope.Batch{}}
-	if err := in.route(&Downstream{event: &event, links: n.e.links, to: collected}); err != nil {
-		return refused(err)
-	}
-	if err := n.e.crowdedAny(collected.byShard); err != nil {
-		return err
-	}
-	var bytes int64
-	for to, b := range collected.byShard {
-		if bytes += b.Bytes(); len(b.Envelopes) == 0 {
-			delete(collected.byShard, to)
-		}
-	}
-	if err := n.e.count(bytes); err != nil {
-		return err
-	}
-	for _, b := range collected.byShard {
-		// Admitted as a whole: what the first shard has taken, the others take too.
-		if err := n.e.pushWaiting(context.Background(), b.Envelopes[0].Hash, b); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// route calls the routers. They are the user's code: a panic refuses the event and spares the process.
-func (in *ingress) route(d *Downstream) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the router panicked: %v", r)
-		}
-	}()
-	for _, r := range in.routers {
-		if err := r(d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// refused is a router's error as a door may see it: what a router does not take is no event for it.
-func refused(err error) error {
-	switch {
-	case errors.Is(err, connector.ErrMalformed), errors.Is(err, connector.ErrUnknownMessage):
-		return err
-	case errors.Is(err, ErrLimit):
-		return fmt.Errorf("%w: %w", connector.ErrTooLarge, err)
-	}
-	return fmt.Errorf("%w: %w", connector.ErrMalformed, err)
-}
-
-// collector gathers what a router forwards.
-type collector struct {
-	e       *Engine
-	byShard map[uint16]*envelope.Batch
-}
-
-// Post implements poster.
-func (c *collector) Post(fn envelope.Function, in envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope) {
-	to := c.e.route[statefun.KeyGroupOf(hash, len(c.e.route))]
-	b := c.byShard[to]
-	if b == nil {
-		b = pool.Get().(*envelope.Batch)
-		c.byShard[to] = b
-	}
-	return b, b.Append(fn, in, hash, id)
-}
-
 // pool holds the batches of outsiders.
 var pool = sync.Pool{New: func() any { return envelope.New(1) }}
 
@@ -230,22 +175,38 @@ func (e *Engine) credit(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// count has bytes from outside count as queued, unless the engine is closing. It counts before it looks:
-// either Close sees the bytes and waits until they have been run, or they are refused.
+// count has bytes from outside count as queued, and their sender as entering, unless the engine is closing or in
+// doubt. It counts before it looks: either Close sees them and waits, or they are refused. Whoever has been counted
+// calls entered when his messages are in an inbox, or will never be.
 func (e *Engine) count(bytes int64) error {
+	e.entering.Add(1)
 	e.gate.Add(bytes)
-	if e.closing.Load() {
+	if e.closing.Load() || e.isOver() {
 		e.gate.Add(-bytes)
+		e.entered()
 		return ErrClosing
 	}
 	return nil
 }
+
+// isOver reports whether nothing is committed any more: after doubt there is no use in letting anything in.
+func (e *Engine) isOver() bool {
+	select {
+	case <-e.over:
+		return true
+	default:
+		return false
+	}
+}
+
+func (e *Engine) entered() { e.entering.Add(-1) }
 
 // enter counts a batch and leaves it in a shard's inbox, when there is room.
 func (e *Engine) enter(ctx context.Context, hash uint64, b *envelope.Batch) error {
 	if err := e.count(b.Bytes()); err != nil {
 		return err
 	}
+	defer e.entered()
 	return e.pushWaiting(ctx, hash, b)
 }
 
@@ -271,53 +232,6 @@ func (e *Engine) pushWaiting(ctx context.Context, hash uint64, b *envelope.Batch
 		}
 		e.gate.Add(-bytes)
 		return cmp.Or(ctx.Err(), ErrClosing)
-	}
-	return nil
-}
-
-// Submit sends m from outside and returns when it is accepted. It waits for credit.
-func (r Ref[M]) Submit(ctx context.Context, e *Engine, m M) error {
-	return submit(ctx, e, r.in, r.id, m, "")
-}
-
-func submit[M any](ctx context.Context, e *Engine, in *input[M], id string, m M, callerID string) error {
-	l := e.links.of(&in.inputDeclaration)
-	if l == nil {
-		return fmt.Errorf("engine: submit: %w", e.links.missing(&in.inputDeclaration))
-	}
-	if err := statefun.ValidateID(id); err != nil {
-		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
-	}
-	if e.closing.Load() {
-		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, ErrClosing)
-	}
-	if l.text && !utf8.ValidString(id) {
-		return fmt.Errorf("engine: submit: %w", e.directory.at(l.fn).refuses(in.typename, id))
-	}
-	if err := e.credit(ctx); err != nil {
-		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
-	}
-	if err := e.crowded(l.fn); err != nil {
-		return fmt.Errorf("engine: submit: %w", err)
-	}
-	if err := e.waits(Address{Type: in.fn.typ, ID: id}); err != nil {
-		return fmt.Errorf("engine: submit: %w", err)
-	}
-	b := pool.Get().(*envelope.Batch)
-	hash := statefun.KeyHash(id)
-	out := b.Append(l.fn, l.input, hash, id)
-	if in.fixed && l.memory {
-		in.writeFixed(b, out, m)
-	} else if err := encode(b, out, l.input, in.typ, m, e.links.limits.PayloadBytesMax); err != nil {
-		recycle(b)
-		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
-	}
-	if callerID != "" {
-		from, _ := e.directory.number(callerType)
-		out.SetCaller(b.AppendCaller(from, []byte(callerID)))
-	}
-	if err := e.enter(ctx, hash, b); err != nil {
-		return fmt.Errorf("engine: submit to %v: %w", in.fn.typ, err)
 	}
 	return nil
 }

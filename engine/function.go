@@ -43,6 +43,7 @@ type inputDeclaration struct {
 	typename string
 	goType   reflect.Type
 	memory   func(impl unsafe.Pointer, inv *shard.Invocation, payload unsafe.Pointer) error
+	encode   func(dst []byte, payload unsafe.Pointer) ([]byte, error) // Of what memory takes.
 	wire     func(impl unsafe.Pointer, inv *shard.Invocation, payload []byte) error
 	check    func(payload []byte) error // Whether it decodes.
 }
@@ -93,6 +94,7 @@ func declareInput[I, M any](f Function[I], t Type[M], m func(I, *Context, M) err
 		in.memory = func(impl unsafe.Pointer, inv *shard.Invocation, payload unsafe.Pointer) error {
 			return m(*(*I)(impl), contextOf(inv), *(*M)(payload))
 		}
+		in.encode = func(dst []byte, payload unsafe.Pointer) ([]byte, error) { return t.Append(dst, *(*M)(payload)) }
 	}
 	in.wire = func(impl unsafe.Pointer, inv *shard.Invocation, payload []byte) error {
 		v, err := t.Decode(payload)

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/millrace-io/millrace/engine/connector"
@@ -81,6 +82,19 @@ func Retries(n int) FunctionOption { return func(f *function) { f.retries = n } 
 
 const defaultRetries = 5
 
+// IdleAfter has an address dropped, with all its state and its idempotency keys, when it has not been messaged for
+// d: for every message that comes later it is a new one. d is at least a millisecond, and rounded up to whole
+// ones; an address may be kept a 64th of d longer, because when it was last messaged is noted no more often than
+// that.
+//
+// An address at which messages wait is spared, and one that owes a call under an idempotency key its answer, and
+// one of which delayed messages are pending: for these the time counts from when the last of them has come due or
+// has been cancelled. Time goes on while the engine does not run; when another d is given, it counts from the same
+// moment.
+func IdleAfter(d time.Duration) FunctionOption {
+	return func(f *function) { f.idleAfter, f.idles = d, true }
+}
+
 // Bind has the module provide the function f. The engine calls provide once for each shard: the object that
 // it returns belongs to that shard's goroutine, so that caches and scratch buffers in it need no lock. It
 // is not an instance: what belongs to an id is kept in a [Value].
@@ -100,6 +114,9 @@ func Bind[I any](b *Binder, f Function[I], provide func(s *Schema) I, options ..
 	}
 	for _, o := range options {
 		o(fn)
+	}
+	if fn.idles && fn.idleAfter < time.Millisecond {
+		b.errorf("%s: addresses are dropped after %v: want at least 1ms", fn.typ, fn.idleAfter)
 	}
 	if fn.retries < 0 {
 		b.errorf("%s: %d retries: the number must not be negative", fn.typ, fn.retries)

@@ -7,8 +7,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/millrace-io/millrace/engine/backend"
-	"github.com/millrace-io/millrace/engine/backendtest"
 	"github.com/millrace-io/millrace/engine/enginetest/sim"
 )
 
@@ -54,8 +52,7 @@ func checkProperty(t *testing.T, focus func(*rapid.T, *sim.Config)) {
 			program.Draw(&sim.Tape{Bytes: event}, config, 30)
 		}
 		schedule := &sim.Tape{Bytes: rapid.SliceOfN(rapid.Byte(), 300, 1500).Draw(t, "schedule")}
-		model := func(o backend.Options) (backend.Backend, error) { return backendtest.NewModel(o) }
-		if _, err := (sim.Case{Config: config, Program: program, Schedule: schedule}).Run(sim.Options{Backend: model}); err != nil {
+		if _, err := (sim.Case{Config: config, Program: program, Schedule: schedule}).Run(sim.Options{Disk: sim.NewModelDisk()}); err != nil {
 			t.Fatalf("%v\n\twith the program\n%v", err, program)
 		}
 	}

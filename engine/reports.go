@@ -71,6 +71,11 @@ func (r *reports) add(f shard.Failure) {
 	}
 }
 
+// restore takes note of an address that was suspended when the checkpoint was made, which the log knows.
+func (r *reports) restore(f shard.Failure, since time.Time) {
+	r.suspended.Store(f.Address, SuspendedAddress{f.Address, since, f.Err})
+}
+
 // writeReports writes the log until ctx is done, and then what is left.
 func (w *wiring) writeReports(ctx context.Context) {
 	for {

@@ -4,6 +4,8 @@ package engine
 
 import (
 	"fmt"
+	"math/bits"
+	"time"
 	"unsafe"
 
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
@@ -31,7 +33,8 @@ type Value[T any] struct {
 	owner  unsafe.Pointer // Of the function type that declared it; nil in a zero Value.
 	offset uintptr
 	bit    uint32
-	coded  *Type[T] // nil: kept as it lies in memory.
+	expiry shard.Expiry // What moves its time on.
+	coded  *Type[T]     // nil: kept as it lies in memory.
 }
 
 // inlineMax is the largest value that is kept in the instance's row as it lies in memory. Beyond it, an
@@ -41,22 +44,42 @@ const inlineMax = 256
 // NewValue declares a state value. Values of a fixed size (numbers, Bool, Flat types) of up to 256 bytes
 // are kept as they lie in memory; all others are kept encoded, so that each Get decodes and each Set
 // encodes, and nothing that can be changed is shared between invocations.
-func NewValue[T any](s *Schema, name string, t Type[T]) Value[T] {
+//
+// With an Expiration, of which a value has one at most, it is gone when its time is over: whole, for every
+// invocation from that millisecond on, as if it had never been set. Time goes on while the engine does not run.
+// When another time is declared for a value that a checkpoint has, it counts from the same moment; when there
+// was none before, it counts from the first start with one.
+func NewValue[T any](s *Schema, name string, t Type[T], ttl ...Expiration) Value[T] {
 	var zero T
 	v := Value[T]{owner: s.owner, bit: 1 << len(s.values)}
 	size := unsafe.Sizeof(zero)
-	declared := shard.Value{Name: name, Typename: t.Typename()}
+	declared := shard.Value{Name: name, Typename: t.Typename(), Number: len(s.values)}
 	if t.IsFixed() && size <= inlineMax {
 		declared.Encode = func(dst []byte, p unsafe.Pointer) ([]byte, error) { return t.Append(dst, *(*T)(p)) }
+		declared.Decode = func(p unsafe.Pointer, b []byte) (err error) {
+			*(*T)(p), err = t.Decode(b)
+			return err
+		}
 	} else {
 		v.coded = &t
 		size = shard.CellBytes
 	}
 	const align = 8
 	v.offset = (s.bytes + align - 1) &^ (align - 1)
-	declared.Offset = v.offset
+	if len(ttl) > 0 {
+		declared.Expiry, declared.TTL = ttl[0].mode, milliseconds(ttl[0].ttl)
+		v.expiry = declared.Expiry
+		v.offset += shard.StampBytes
+	}
+	declared.Offset, declared.Bytes = v.offset, size
 	s.bytes = v.offset + size
 
+	switch {
+	case len(ttl) > 1:
+		s.errs = append(s.errs, fmt.Errorf("%s: state value %q has %d expirations: one is possible", s.fn, name, len(ttl)))
+	case len(ttl) == 1 && ttl[0].ttl < time.Millisecond:
+		s.errs = append(s.errs, fmt.Errorf("%s: state value %q expires after %v: want at least 1ms", s.fn, name, ttl[0].ttl))
+	}
 	switch {
 	case name == "":
 		s.errs = append(s.errs, fmt.Errorf("%s: a state value has no name", s.fn))
@@ -74,9 +97,31 @@ func NewValue[T any](s *Schema, name string, t Type[T]) Value[T] {
 	return v
 }
 
+// Expiration says when a state value expires: made by [AfterWrite], [AfterReadOrWrite] or [AfterInvoke].
+type Expiration struct {
+	mode shard.Expiry
+	ttl  time.Duration
+}
+
+// AfterWrite has a value expire when d, at least a millisecond and rounded up to whole ones, has passed since
+// the last Set or Edit of it that took effect.
+func AfterWrite(d time.Duration) Expiration { return Expiration{shard.AfterWrite, d} }
+
+// AfterReadOrWrite is AfterWrite, and Get and Lookup move the time on as well. That is a change of the instance,
+// which a checkpoint must know; so it is not made more often than every 64th of d, and a value that is read may
+// be kept that much longer. It is never gone early.
+func AfterReadOrWrite(d time.Duration) Expiration { return Expiration{shard.AfterReadOrWrite, d} }
+
+// AfterInvoke is AfterWrite, and every invocation of the instance that takes effect moves the time on as well,
+// whether it uses the value or not; within a 64th of d, as with AfterReadOrWrite.
+func AfterInvoke(d time.Duration) Expiration { return Expiration{shard.AfterInvoke, d} }
+
 // Get returns the value, or the zero T when there is none.
 func (v Value[T]) Get(ctx *Context) T {
 	v.check(ctx)
+	if v.expiry == shard.AfterReadOrWrite {
+		ctx.inv.Read(bits.TrailingZeros32(v.bit))
+	}
 	if v.coded != nil {
 		t, _ := v.decode(ctx)
 		return t
@@ -87,6 +132,9 @@ func (v Value[T]) Get(ctx *Context) T {
 // Lookup returns the value and whether there is one: a zero that was set is.
 func (v Value[T]) Lookup(ctx *Context) (T, bool) {
 	v.check(ctx)
+	if v.expiry == shard.AfterReadOrWrite {
+		ctx.inv.Read(bits.TrailingZeros32(v.bit))
+	}
 	if v.coded != nil {
 		return v.decode(ctx)
 	}
@@ -97,6 +145,9 @@ func (v Value[T]) Lookup(ctx *Context) (T, bool) {
 func (v Value[T]) Set(ctx *Context, t T) {
 	v.check(ctx)
 	ctx.inv.Touch()
+	if v.expiry != shard.Never {
+		ctx.inv.Wrote(v.offset)
+	}
 	if v.coded != nil {
 		v.encode(ctx, t)
 		return
@@ -110,6 +161,9 @@ func (v Value[T]) Set(ctx *Context, t T) {
 func (v Value[T]) Edit(ctx *Context) *T {
 	v.check(ctx)
 	ctx.inv.Touch()
+	if v.expiry != shard.Never {
+		ctx.inv.Wrote(v.offset)
+	}
 	if v.coded != nil {
 		return v.edit(ctx)
 	}

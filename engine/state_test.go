@@ -28,7 +28,7 @@ type (
 	}
 )
 
-// Values behave the same however they are kept: as they lie in memory, or encoded.
+// Values behave the same however they are kept: as they lie in memory, or encoded, and for how long.
 func TestValue(t *testing.T) {
 	testValue(t, engine.Bool, false, true)
 	testValue(t, engine.Int32, 7, -7)
@@ -44,7 +44,14 @@ func TestValue(t *testing.T) {
 }
 
 func testValue[T any](t *testing.T, typ engine.Type[T], a, b T) {
-	t.Run(typ.Typename(), func(t *testing.T) {
+	testLastingValue(t, typ.Typename(), typ, a, b)
+	for i, ttl := range []engine.Expiration{engine.AfterWrite(time.Hour), engine.AfterReadOrWrite(time.Hour), engine.AfterInvoke(time.Hour)} {
+		testLastingValue(t, fmt.Sprint(typ.Typename(), ", expiration ", i), typ, a, b, ttl)
+	}
+}
+
+func testLastingValue[T any](t *testing.T, name string, typ engine.Type[T], a, b T, ttl ...engine.Expiration) {
+	t.Run(name, func(t *testing.T) {
 		var zero T
 		// Each step is an invocation that checks what the last one left.
 		steps := []struct {
@@ -90,7 +97,7 @@ func testValue[T any](t *testing.T, typ engine.Type[T], a, b T) {
 			number, failed := 0, false
 			e := open(t, engine.Config{Logger: slog.New(&failures)}, probeModule(func(s *engine.Schema) probeFunc {
 				before := engine.NewValue(s, "before", engine.Bool)
-				v := engine.NewValue(s, "value", typ)
+				v := engine.NewValue(s, "value", typ, ttl...)
 				after := engine.NewValue(s, "after", typ)
 				return func(ctx *engine.Context, word string) error {
 					switch step := steps[number]; {

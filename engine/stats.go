@@ -140,6 +140,9 @@ func (w *wiring) functionStats() (list []FunctionStats) {
 			s.BacklogBytes += c.BacklogBytes
 			s.InFlight += c.InFlight
 		}
+		if f.absent && s.Backlog == 0 {
+			continue // A number that the store keeps, and nothing else.
+		}
 		list = append(list, s)
 	}
 	return list

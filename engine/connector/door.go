@@ -22,7 +22,8 @@ type Door interface {
 // Entry is the engine as a door sees it. Its methods are safe for concurrent use, keep nothing of the
 // bytes they are given after they return, and fail with an error that matches one of this package's.
 type Entry interface {
-	// Send accepts a message for an address. It never waits for credit: without any it returns ErrNoCredit.
+	// Send accepts a message for an address. It never waits for credit: without any it returns ErrNoCredit. What
+	// it waits for is what d promises, and ctx bounds that.
 	Send(ctx context.Context, to statefun.Address, m statefun.TypedValue, d Delivery) error
 
 	// Call accepts a message and waits for the answer: the first message that is sent to the caller,
@@ -30,7 +31,8 @@ type Entry interface {
 	// the answer, should one come, is dropped and counted.
 	Call(ctx context.Context, caller statefun.FunctionType, to statefun.Address, m statefun.TypedValue, d Delivery) (statefun.TypedValue, error)
 
-	// Route accepts an event of an ingress, given as "<namespace>/<name>", for the ingress's routers.
+	// Route accepts an event of an ingress, given as "<namespace>/<name>", for the ingress's routers. What d
+	// promises is so of all messages that come of the event; under a key each is judged at its own target.
 	Route(ctx context.Context, ingress string, e Event, d Delivery) error
 
 	// IsDurable reports whether what is committed survives the process: doors promise by default what can be
@@ -42,14 +44,15 @@ type Entry interface {
 // in memory.
 type Delivery struct {
 	// Durable has the call return only when the message, and for a Call its answer, is in a committed
-	// checkpoint: then no crash loses it (P18). When ctx ends before, or the engine stops, the outcome is
-	// unknown: the message may or may not be there after a recovery.
+	// checkpoint: then no crash loses it (P18). When ctx ends before, or the engine stops (ErrClosing), the
+	// outcome is unknown: the message may or may not be there after a recovery. An engine that takes no
+	// checkpoints has nothing to wait for.
 	Durable bool
 	// Key names the message among those of its target address: one that has come before under the same key
 	// does not come again (P17), and a Call gets the first one's answer. The same key with other bytes is
 	// ErrKeyReused. At most KeyBytesMax bytes, of which none is kept after the call; empty: no key.
 	Key []byte
-	// Window is how long a key is remembered, from the first message on.
+	// Window is how long a key is remembered, from the first message on. 0: 24 hours.
 	Window time.Duration
 }
 

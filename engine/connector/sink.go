@@ -17,11 +17,13 @@ type Sink interface {
 	// Publish takes one record over and calls done exactly once, from any goroutine: with nil when the
 	// record is delivered, with an error when it never will be. The record's bytes are not changed
 	// afterwards and may be kept. The engine calls Publish from one goroutine, in the order (epoch,
-	// index); to block is to hold the engine's ingress back, not its functions.
+	// index); to block is to hold the engine's ingress back, not its functions. An engine that keeps
+	// checkpoints keeps the record in them until done is called, and publishes it again after a crash.
 	Publish(r Record, done func(error))
 
 	// Close waits until everything published is done, or until ctx is done, and releases what Open
-	// took; done is called for every record also then. It is called once, last.
+	// took; done is called for every record also then. A record for which it is called with an error from
+	// here on stays in the checkpoint, and is published again at the next start. It is called once, last.
 	Close(ctx context.Context) error
 }
 

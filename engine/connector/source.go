@@ -10,7 +10,9 @@ import (
 // Source is one replayable partition of an ingress. The engine drives it from one goroutine.
 type Source interface {
 	// Open prepares the source to hand out the events behind position, which an earlier Position
-	// returned; nil means from where the source is configured to start. It is called once, first.
+	// returned; nil means from where the source is configured to start. It is called once, first. Position
+	// then says where that is: an engine that keeps checkpoints commits it before the first Poll, so that a
+	// restart does not choose again and skip what has come in between.
 	Open(ctx context.Context, position []byte) error
 
 	// Poll appends the next events to into, as many as it has at hand and into.Room allows, and waits
@@ -19,8 +21,8 @@ type Source interface {
 	// be no more; any other error stops the ingress, visibly.
 	Poll(ctx context.Context, into *Events) error
 
-	// Position says where the source stands: just behind the last event that Poll returned. The bytes
-	// are kept in checkpoints and mean nothing to the engine. The slice is valid until the next call.
+	// Position says where the source stands: just behind the last event that Poll returned, or where Open
+	// has begun. The bytes are kept in checkpoints and mean nothing to the engine. The slice is valid until the next call.
 	Position() []byte
 
 	// Close releases what Open took. It is called once, last, also when Open failed.

@@ -74,6 +74,12 @@ type Policy struct {
 	// BrokenMax is how many replies to the same message may break the protocol before its address is
 	// suspended: all but the last are tried again. Default 6; at least 1.
 	BrokenMax int
+
+	// IdleAfter is how long an address may go without a message before it is dropped with all its state. An
+	// address at which messages wait is spared, and one of which delayed messages are pending; for these the
+	// time counts from when the last of them has come due. It may be kept a 64th of IdleAfter longer. Default:
+	// for ever.
+	IdleAfter time.Duration
 }
 
 // Action is what happens to a message that could not be delivered in time.
@@ -114,6 +120,7 @@ func (p Policy) Validate() error {
 	want(p.RetryMost >= p.RetryFirst, "RetryMost", p.RetryMost, "at least RetryFirst")
 	want(p.BrokenMax >= 1, "BrokenMax", p.BrokenMax, "at least 1")
 	want(p.Exhausted <= DeadLetter, "Exhausted", p.Exhausted, "Retry, Suspend or DeadLetter")
+	want(p.IdleAfter == 0 || p.IdleAfter >= time.Millisecond, "IdleAfter", p.IdleAfter, "0 or at least 1ms")
 	want((p.Exhausted == DeadLetter) == (p.DeadLetter != ""), "DeadLetter", p.DeadLetter, "an egress, with Exhausted == DeadLetter only")
 	return errors.Join(errs...)
 }

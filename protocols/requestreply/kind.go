@@ -14,7 +14,8 @@ import (
 )
 
 // Kinds returns the kinds of components that are served over HTTP: StateFun's endpoints, with its fields
-// and its defaults, and two of ours. "failure" says what happens to a message when "call" is over, and
+// and its defaults, and three of ours. "failure" says what happens to a message when "call" is over,
+// "idleAfter" how long an address may go without a message before it is dropped with all its state, and
 // "verify_hostname", in a transport, whether the name in a server's certificate counts.
 func Kinds() []kind.Kind {
 	return []kind.Kind{
@@ -51,6 +52,9 @@ type endpoint struct {
 	policy    remote.Policy
 }
 
+// idleMost bounds "idleAfter": a hundred years.
+const idleMost = 100 * 365 * 24 * time.Hour
+
 // bind reads the fields that do not depend on the transport.
 func (e *endpoint) bind(s *kind.Spec, to kind.Target) {
 	functions, ok := readFunctions(s)
@@ -63,6 +67,7 @@ func (e *endpoint) bind(s *kind.Spec, to kind.Target) {
 	e.policy.BytesMax = max(remote.Policy{}.WithDefaults().BytesMax, e.http.PayloadMax)
 	e.policy.InFlightMax = e.http.PoolSize
 	e.policy.RetryMost = 30 * time.Second
+	e.policy.IdleAfter = s.Duration("idleAfter", 0, time.Millisecond, idleMost)
 	e.readFailure(s.Sub("failure"))
 
 	s.Require("urlPathTemplate", "where the functions are, such as http://host:8000/"+placeholder)

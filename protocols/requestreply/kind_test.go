@@ -158,6 +158,10 @@ func TestKindDefaults(t *testing.T) {
 			with(o, func(w *want) { w.policy.Exhausted, w.policy.DeadLetter = remote.DeadLetter, "shop.io/dead" }),
 		},
 		{
+			"addresses that are dropped", v1, append(base[:4:4], "idleAfter", "30d"),
+			with(o, func(w *want) { w.policy.IdleAfter = 30 * 24 * time.Hour }),
+		},
+		{
 			"without host names", v2, transport("verify_hostname", "false"), a,
 		},
 	}
@@ -244,6 +248,7 @@ func TestKindProblems(t *testing.T) {
 			"dead letters to no egress", v2, append(base[:4:4], "failure", entries{"whenExhausted", "deadLetter", "deadLetter", "dead"}),
 			[]string{"want an egress"},
 		},
+		{"addresses that are dropped at once", v2, append(base[:4:4], "idleAfter", "0"), []string{"spec.idleAfter: \"0\": want a duration from 1ms"}},
 		{"unknown", v2, append(base[:4:4], "urlPathtemplate", "x"), []string{"warning: spec.urlPathtemplate: unknown field"}},
 		{"unknown in transport", v2, transport("poolSize", "x"), []string{"warning: spec.transport.poolSize: unknown field"}},
 		{"timeouts at the wrong place", v2, append(base[:4:4], "timeouts", entries{}), []string{"warning: spec.timeouts: unknown field"}},

@@ -24,16 +24,23 @@ type attempt struct {
 	now   clock.Instant
 	epoch statefun.Epoch
 	meant bool // It is going to panic as the plan says.
+	holds bool // Whoever emits a record now waits (P36),
+	held  bool // and it has.
 
 	values  []*uint64
+	wrote   uint64 // Bits of those that it has set.
 	sends   []*message
 	cancels []*message
 	records []*record
 	replies int
+	answer  string // The first of them.
 }
 
 // handle runs one attempt. What it does is added to the model at the very end, when nothing can fail.
 func (p *player) handle(ctx *engine.Context, serial uint64, f form) (reply string, err error) {
+	if p.run.dead || p.run.last != 0 && p.run.app.Loops[ctx.Shard()].Epoch() > p.run.last {
+		return "", nil
+	}
 	var a *attempt
 	defer func() {
 		// The shard takes any panic for one of the handler's: the engine's own, and the checkers'.
@@ -55,9 +62,16 @@ func (p *player) handle(ctx *engine.Context, serial uint64, f form) (reply strin
 		return "", nil
 	}
 	p.run.interrupt()
+	if p.run.struck(inInvocation, "within an invocation") {
+		return "", nil
+	}
 	end, err := a.play()
 	if err != nil {
 		return "", err
+	}
+	if a.held {
+		a.wait()
+		return "", nil
 	}
 	if end != nil { // Of the kinds that make an invocation fail when its handler returns.
 		a.failed(false)
@@ -83,6 +97,7 @@ func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, er
 		run: r, ctx: ctx, msg: msg, now: r.clock.Now(),
 		epoch: r.app.Loops[ctx.Shard()].Epoch(),
 		self:  address{p.kind, slices.Index(ids, self.ID)},
+		holds: r.holding[ctx.Shard()],
 	}
 	r.trace.add(serial, uint64(a.self.kind), uint64(a.self.id), uint64(a.now), uint64(a.epoch), uint64(ctx.Shard()))
 	switch {
@@ -95,13 +110,15 @@ func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, er
 	}
 	a.hands = near{a, p.slots}
 	r.model.certain(msg)
+	r.model.taken(msg, a.epoch, r.Case.Config.Sources)
 	a.inst = r.model.instance(a.self, len(p.slots))
-	a.values = slices.Clone(a.inst.values)
+	a.values = r.alive(a.self, a.inst.version, a.now)
+	a.forgets(p.slots)
 	if a.inst.skip {
 		if a.inst.blocked == msg {
 			return nil, fmt.Errorf("counts: %v is run, but was to be skipped", msg)
 		}
-		r.model.skipped(a.inst)
+		r.model.skipped(a.inst, r.skipped)
 		a.inst.freed = a.now
 	}
 	r.logf("run     %v on shard %d in epoch %d at %d", msg, ctx.Shard(), a.epoch, a.now)
@@ -123,6 +140,7 @@ func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, er
 		}
 	}
 	if a.inst.suspended {
+		a.inst.change(a.epoch)
 		a.inst.suspended, a.inst.attempts = false, 0
 		a.inst.resumes--
 	}
@@ -141,7 +159,7 @@ func (a *attempt) checkTime() error {
 		return fmt.Errorf("time: %v is early: it is %d", msg, a.now)
 	}
 	// It may have waited behind another.
-	waited := msg.tries > 0 || a.inst.freed == a.now
+	waited := msg.tries > 0 || len(a.inst.first) > 0 || a.inst.freed == a.now || msg.due < a.started
 	if a.Case.Config.Jumps == 0 && msg.due != a.now && !waited {
 		return fmt.Errorf("time: %v is late: it is %d", msg, a.now)
 	}
@@ -164,46 +182,59 @@ func (a *attempt) failed(forGood bool) {
 	inst := a.inst
 	a.msg.tries++
 	a.model.failures++
-	if inst.blocked == nil {
-		a.model.waiting++
-	}
+	inst.change(a.epoch)
 	inst.blocked = a.msg
+	if len(inst.first) == 0 {
+		inst.first = []*message{a.msg}
+	}
 	inst.attempts++
-	inst.suspended = forGood || inst.attempts > a.Case.Config.Retries
+	if forGood || inst.attempts > a.Case.Config.Retries {
+		inst.suspend()
+	}
 	a.trace.add(0)
+}
+
+// wait has the message wait as if it had not been tried (P36).
+func (a *attempt) wait() {
+	a.stats.Held++
+	a.inst.change(a.epoch)
+	a.inst.blocked = a.msg
+	if len(a.inst.first) == 0 {
+		a.inst.first = []*message{a.msg}
+	}
 }
 
 // succeed lets the attempt take effect.
 func (a *attempt) succeed() {
 	inst, m := a.inst, a.model
-	if inst.blocked != nil {
-		m.waiting--
+	inst.change(a.epoch)
+	if inst.waits(a.self) {
 		inst.freed = a.now
 	}
-	inst.blocked, inst.attempts = nil, 0
-	inst.values = a.values
-	changed := m.changed[a.epoch]
-	if changed == nil {
-		changed = map[address][]*uint64{}
-		m.changed[a.epoch] = changed
+	if len(inst.first) > 0 {
+		inst.first = inst.first[1:]
 	}
-	changed[a.self] = a.values
-	m.finish(a.msg)
+	inst.blocked, inst.attempts = nil, 0
+	inst.values, inst.stamps, inst.seen = a.values, a.restamp(), a.now
+	a.msg.ran, a.msg.answer = true, a.answer
+	m.finish(a.msg, a.epoch)
 	for _, msg := range a.cancels {
-		m.finish(msg)
+		m.finish(msg, a.epoch)
 		m.cancelled++
 	}
 	for _, msg := range a.sends {
 		m.sent(msg)
 		if msg.undone {
-			m.finish(msg)
+			m.finish(msg, a.epoch)
 			m.cancelled++
 		}
 	}
+	j := m.in(a.epoch)
 	for _, rec := range a.records {
 		m.records[rec.serial] = rec
 		l := lane{rec.from, rec.egress}
 		m.emitted[l] = append(m.emitted[l], rec)
+		j.records = append(j.records, rec)
 	}
 	m.replies += a.replies
 	m.invocations++

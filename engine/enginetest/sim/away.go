@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/remote"
+	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // away are the hands of a function elsewhere: what it does goes into the reply.
@@ -97,7 +98,7 @@ func (h away) cancel(v uint64) {
 }
 
 func (h away) emit(rec *record) {
-	v := wire(engine.String, textOf(rec.serial))
+	v := wire(engine.String, rec.text())
 	h.reply().Egress = append(h.reply().Egress, remote.Emitted{
 		Namespace: []byte("sim"), Name: fmt.Append(nil, "out-", rec.egress), Payload: remote.Payload{Typename: []byte(v.Typename), Value: v.Value},
 	})
@@ -165,7 +166,7 @@ func (ex *exchange) sendsAfter() (n int) {
 
 // useTokens does what the reply says about tokens, in its order, and returns the messages of earlier
 // replies that will not come.
-func (ex *exchange) useTokens(now clock.Instant) (cancelled []*message) {
+func (ex *exchange) useTokens(epoch statefun.Epoch, now clock.Instant) (cancelled []*message) {
 	names := ex.model.names
 	for _, use := range ex.tokens {
 		key := name{ex.self.id, use.token}
@@ -184,7 +185,7 @@ func (ex *exchange) useTokens(now clock.Instant) (cancelled []*message) {
 		case msg.due > now:
 			cancelled = append(cancelled, msg)
 		case !msg.fired:
-			ex.model.doubt(msg)
+			ex.model.doubt(msg, epoch)
 		}
 		ex.trace.add(uint64(len(cancelled)))
 	}

@@ -70,8 +70,8 @@ func (h near) cancellable(msg *message) (want, sure bool) {
 	}
 	// A turn fires what is due before it runs anything, but not more timers than its pace allows, and not
 	// what it will send itself; and a message that is tried again is run by a timer, among the others.
-	queued := h.msg.tries > 0 || h.inst.blocked != nil || h.inst.freed == h.now
-	return false, msg.sent < h.now && !queued && h.model.delayed+h.model.doubts+h.model.waiting < h.Case.Config.Pace.Timers
+	queued := h.msg.tries > 0 || len(h.inst.first) > 0 || h.inst.freed == h.now
+	return false, msg.sent < h.now && !queued && h.model.delayed+h.model.doubts+h.model.waiting() < h.layout.Pace.Timers
 }
 
 func boolean(b bool) uint64 {

@@ -12,45 +12,65 @@ import (
 	"github.com/millrace-io/millrace/engine/connector"
 )
 
-// enter tries to bring the next event in through a door.
+// enter has somebody outside come to a door: who has not been let in yet, or asks once more.
 func (r *run) enter() {
-	if len(r.doors) == 0 {
-		return
-	}
-	next := r.doors[0]
-	// The message is in the model before it is in the engine, and is taken out again when refused.
-	last, to, first := r.model.last, r.app.Entry, next.messages[0]
-	var err error
-	switch via := next.from - len(r.sources); {
-	case via == doorRoute && r.Case.Config.routes():
-		err = r.enterRouted(next)
-	case via == doorCall:
-		m := r.outside(next, first)
-		m.asked = true
-		nobodyWaits, cancel := context.WithCancel(context.Background())
-		cancel()
-		_, err = to.Call(nobodyWaits, callers, first.to.address(), typed(first.form, m.serial), connector.Delivery{})
-		if errors.Is(err, context.Canceled) {
-			err = nil // It is in, and the answer will find nobody.
-		}
-	default:
-		err = to.Send(context.Background(), first.to.address(), typed(first.form, r.outside(next, first).serial), connector.Delivery{})
-	}
+	r.collect()
 	switch {
-	case err == nil:
-		r.doors = r.doors[1:]
-	case errors.Is(err, connector.ErrNoCredit), errors.Is(err, connector.ErrSuspended):
-		for serial := last + 1; serial <= r.model.last; serial++ {
-			r.model.finish(r.model.messages[serial])
-			delete(r.model.messages, serial)
-		}
+	case r.over() || r.stopping:
+	case one(r.schedule, 16):
+		r.askAgain()
+		r.look()
 	default:
-		r.violate(fmt.Errorf("door: %w", err))
+		r.letIn()
 	}
 }
 
-// enterRouted hands an event to an ingress's router, which makes its messages.
-func (r *run) enterRouted(next *root) error {
+// letIn has whoever is the first to wait come in, and reports whether he could.
+func (r *run) letIn() bool {
+	if len(r.clients.waiting) == 0 || r.over() {
+		return false
+	}
+	err := r.bringIn(r.clients.waiting[0])
+	if err != nil {
+		if !refused(err) {
+			r.violate(fmt.Errorf("door: %w", err))
+		}
+		return false
+	}
+	r.clients.waiting = r.clients.waiting[1:]
+	return true
+}
+
+// refused reports whether somebody is to come again later.
+func refused(err error) bool {
+	return errors.Is(err, connector.ErrNoCredit) || errors.Is(err, connector.ErrSuspended)
+}
+
+// bringIn tries to bring an event in through a door.
+func (r *run) bringIn(c *client) error {
+	if c.root.durable || c.root.keyed || c.calls() {
+		return r.submit(c)
+	}
+	// The messages are in the model before they are in the engine, and are taken out again when refused.
+	last, to, first := r.model.last, r.app.Entry, c.root.messages[0]
+	var err error
+	switch via := c.root.from - len(r.sources); {
+	case via == doorRoute && r.Case.Config.routes():
+		err = r.bringInRouted(c.root)
+	default:
+		m := r.outside(c.root, first)
+		err = to.Send(context.Background(), first.to.address(), typed(first.form, m.serial), connector.Delivery{})
+	}
+	if refused(err) {
+		for serial := last + 1; serial <= r.model.last; serial++ {
+			r.model.withdraw(r.model.messages[serial])
+		}
+	}
+	return err
+}
+
+// bringInRouted hands an event to an ingress's router, which makes its messages.
+func (r *run) bringInRouted(next *root) error {
 	number := uint64(slices.Index(r.Case.Program.roots, next))
 	event, err := engine.Flat[uint64]("sim/event").Append(nil, number)
 	if err != nil {

@@ -17,6 +17,7 @@ type exchange struct {
 	*run
 	request  *remote.Request
 	shard    int
+	epoch    statefun.Epoch // When it is made.
 	self     address
 	inst     *instance
 	messages []*message
@@ -26,7 +27,8 @@ type exchange struct {
 	asks     bool          // For state.
 	err      *remote.Error // What it ends with, if not with a reply.
 	refused  bool          // The engine must refuse the reply.
-	faulty   *message      // The message that was to fail.
+	faulty   *message      // The message that was to fail,
+	spoilt   *fault        // and how.
 }
 
 // begin finds out what the request asks for, and whether it may be made here and now.
@@ -39,6 +41,7 @@ func (ex *exchange) begin() error {
 		return fmt.Errorf("isolation: a request to %v, %q", r.Target, r.ID)
 	}
 	ex.shard = ex.shardOf(ex.self.id)
+	ex.epoch = ex.app.Loops[ex.shard].Epoch()
 	ex.inst = ex.model.instance(ex.self, len(ex.slots[ex.self.kind]))
 	for i := range r.Messages {
 		msg, err := ex.parse(&r.Messages[i])
@@ -52,7 +55,11 @@ func (ex *exchange) begin() error {
 	if err := ex.mayBegin(); err != nil {
 		return err
 	}
-	ex.inst.busy, ex.inst.again = true, nil
+	ex.inst.busy = true
+	if len(ex.messages) > len(ex.inst.first) {
+		ex.inst.change(ex.epoch)
+		ex.inst.first = ex.messages
+	}
 	return ex.checkState()
 }
 
@@ -71,6 +78,7 @@ func (ex *exchange) parse(m *remote.Message) (*message, error) {
 		return nil, fmt.Errorf("time: %v is early: it is %d", msg, ex.clock.Now())
 	}
 	ex.model.certain(msg)
+	ex.model.taken(msg, ex.epoch, ex.Case.Config.Sources)
 	msg.fired = msg.delayed
 	caller := statefun.Address{Type: m.Caller, ID: string(m.CallerID)}
 	switch {
@@ -91,12 +99,13 @@ func (ex *exchange) mayBegin() error {
 		if slices.Contains(ex.messages, inst.blocked) {
 			return fmt.Errorf("counts: %v is run, but was to be skipped", inst.blocked)
 		}
-		m.skipped(inst)
+		m.skipped(inst, ex.skipped)
 	}
 	if err := m.mayRun(ex.messages[0], inst); err != nil {
 		return err
 	}
 	if inst.suspended {
+		inst.change(ex.epoch)
 		inst.suspended, inst.pardon, inst.attempts, inst.broken = false, false, 0, 0
 	}
 	before := map[*stream]int{}
@@ -106,8 +115,8 @@ func (ex *exchange) mayBegin() error {
 			return fmt.Errorf("order: %v comes before %v, which was sent first", msg, first)
 		}
 		before[s]++
-		if i < len(inst.again) && inst.again[i] != msg {
-			return fmt.Errorf("order: %v comes before %v, which has failed and waits", msg, inst.again[i])
+		if i < len(inst.first) && inst.first[i] != msg {
+			return fmt.Errorf("order: %v comes before %v, which waits", msg, inst.first[i])
 		}
 	}
 	cfg := ex.Case.Config.Far
@@ -118,7 +127,7 @@ func (ex *exchange) mayBegin() error {
 		return fmt.Errorf("accounts: attempt %d at %v, after %d that have failed", r.Attempt, ex.self, inst.attempts)
 	case r.Timeout < time.Millisecond || r.Timeout > cfg.Call:
 		return fmt.Errorf("time: %v are left for a request", r.Timeout)
-	case len(ex.far.open) >= len(endpoints)*(cfg.InFlightMax+ex.Case.Config.Shards):
+	case len(ex.far.open) >= len(endpoints)*(cfg.InFlightMax+ex.layout.Shards):
 		return fmt.Errorf("accounts: %d requests are on their way", len(ex.far.open))
 	}
 	return nil
@@ -126,7 +135,8 @@ func (ex *exchange) mayBegin() error {
 
 // checkState compares the state in the request with the model: all that is known, and nothing else.
 func (ex *exchange) checkState() error {
-	slots := ex.slots[ex.self.kind]
+	slots, now := ex.slots[ex.self.kind], ex.clock.Now()
+	values := ex.alive(ex.self, ex.inst.version, now)
 	known := &ex.far.known[ex.shard][ex.self.kind]
 	if len(ex.request.State) < *known {
 		return fmt.Errorf("cuts: %d state values are sent to %v, %d are known", len(ex.request.State), ex.self, *known)
@@ -138,7 +148,7 @@ func (ex *exchange) checkState() error {
 		if n < 0 || slots[n].spec().Typename != s.Typename {
 			return fmt.Errorf("isolation: %v is sent the state %s, a %s", ex.self, s.Name, s.Typename)
 		}
-		v := ex.inst.values[n]
+		v := values[n]
 		if s.Present != (v != nil) {
 			return fmt.Errorf("isolation or atomicity: %v is sent the state %s, present is %v", ex.self, s.Name, s.Present)
 		}
@@ -147,6 +157,11 @@ func (ex *exchange) checkState() error {
 		}
 		if _, wire := slots[n].encoded(*v); string(wire) != string(s.Value) {
 			return fmt.Errorf("isolation or atomicity: %v is sent the state %s, not what was set last", ex.self, s.Name)
+		}
+		if slots[n].lease().moves == invocation {
+			ex.inst.change(ex.epoch)
+			ex.inst.stamps = slices.Clone(ex.inst.stamps)
+			ex.inst.stamps[n] = now
 		}
 	}
 	return nil

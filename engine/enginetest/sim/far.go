@@ -48,8 +48,18 @@ type far struct {
 	back  [shardsMax][]*exchange
 	known [shardsMax][len(kinds)]int // State values, by shard and kind.
 
-	hung     int // Until that turn.
-	requests int
+	hung   int // Until that turn.
+	ghosts []*exchange
+}
+
+// newFar returns the other end of the wire for a process. What the one before has asked for is still on its way:
+// it comes back late, to nobody.
+func newFar(r *run, before *far) *far {
+	f := &far{run: r}
+	if before != nil {
+		f.ghosts = append(f.ghosts, before.open...)
+	}
+	return f
 }
 
 func (f *far) Open(context.Context) error  { return nil }
@@ -71,18 +81,24 @@ func (r *run) brokenMax() int { return r.Case.Config.Retries + 1 }
 // shardOf returns the shard of an id.
 func (r *run) shardOf(id int) int {
 	cfg := r.Case.Config
-	return int(statefun.KeyGroupOf(statefun.KeyHash(ids[id]), cfg.KeyGroups)) * cfg.Shards / cfg.KeyGroups
+	return int(statefun.KeyGroupOf(statefun.KeyHash(ids[id]), cfg.KeyGroups)) * r.layout.Shards / cfg.KeyGroups
 }
 
 // Invoke implements remote.Invoker. Some requests are answered at once.
 func (f *far) Invoke(r *remote.Request) {
-	f.requests++
+	if f.dead {
+		return
+	}
+	f.stats.Requests++
 	ex := &exchange{run: f.run, request: r}
 	if err := ex.begin(); err != nil {
 		f.violate(err)
 		return
 	}
 	f.open = append(f.open, ex)
+	if f.struck(inRequest, "while a request is made") {
+		return
+	}
 	if f.Case.Config.Far.Hangs == 0 && one(f.schedule, 8) {
 		f.end(ex, false)
 	}
@@ -90,6 +106,10 @@ func (f *far) Invoke(r *remote.Request) {
 
 // answer has the other end answer a request, if it does not stand still.
 func (f *far) answer() {
+	if n := len(f.ghosts); n > 0 {
+		f.ghosts[n-1].request.Done(nil)
+		f.ghosts = f.ghosts[:n-1]
+	}
 	if f.turns < f.hung {
 		return
 	}
@@ -107,7 +127,7 @@ func (f *far) answer() {
 
 // answerAll answers all requests, and well.
 func (f *far) answerAll() {
-	for len(f.open) > 0 && f.violation == nil {
+	for len(f.open) > 0 && !f.over() {
 		f.end(f.open[0], true)
 	}
 }
@@ -120,8 +140,11 @@ func (f *far) end(ex *exchange, well bool) {
 
 // taken lets those replies take effect that a shard takes in the turn which it is about to begin.
 func (f *far) taken(shard int) {
+	if f.isLate(shard) {
+		return
+	}
 	epoch := max(f.app.Epoch(), f.app.Loops[shard].Epoch())
-	for left := f.Case.Config.Pace.Replies; left > 0 && len(f.back[shard]) > 0; {
+	for left := f.layout.Pace.Replies; left > 0 && len(f.back[shard]) > 0; {
 		ex := f.back[shard][0]
 		f.back[shard] = f.back[shard][1:]
 		left -= driver.ReplyWeight(&ex.request.Reply)

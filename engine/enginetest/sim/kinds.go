@@ -5,12 +5,14 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/remote"
+	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // actor is the contract of all function types of a simulation: one method for each form.
@@ -99,12 +101,13 @@ type kind struct {
 	large engine.Input[large]
 	text  engine.Input[string]
 	query engine.Request[query, string]
-	// counts says that the first two slots are kept by the simulation: how many messages took effect, and
-	// a hash of all of them in their order.
+	// counts says that the first slots are kept by the simulation (slotsKept).
 	counts bool
 	// far says that the function runs elsewhere.
 	far   bool
 	slots func(*engine.Schema) []slot
+	// idle is after how long without messages an instance is dropped, in milliseconds; 0: never.
+	idle int64
 }
 
 // kinds differ in how much state there is and how it is kept. The first are functions of this process.
@@ -113,6 +116,7 @@ var kinds = [...]kind{
 		return []slot{
 			newSlot(s, "count", engine.Int64, func(v uint64) int64 { return int64(v) }),
 			newSlot(s, "chain", hashType, func(v uint64) uint64 { return v }),
+			newSlot(s, "balance", engine.Int64, func(v uint64) int64 { return int64(v) }),
 			newSlot(s, "number", engine.Int64, func(v uint64) int64 { return -int64(v) }),
 			newSlot(s, "text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
 		}
@@ -131,11 +135,26 @@ var kinds = [...]kind{
 		}
 	}),
 	define("sim/none", false, func(*engine.Schema) []slot { return nil }),
+	idling(define("sim/idle", false, func(s *engine.Schema) []slot {
+		return []slot{
+			newSlot(s, "number", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot(s, "bytes", engine.Bytes("sim/bytes"), bytesOf),
+		}
+	})),
+	define("sim/brief", false, func(s *engine.Schema) []slot {
+		return []slot{
+			newLeased(s, "brief", engine.Int64, func(v uint64) int64 { return int64(v) }, lease{nothing, 40}),
+			newLeased(s, "invoked", engine.String, func(v uint64) string { return strings.Repeat("ö", int(v%40)) }, lease{invocation, 3000}),
+			newLeased(s, "read", engine.Bytes("sim/bytes"), bytesOf, lease{reading, 100_000}),
+			newSlot(s, "number", engine.Int32, func(v uint64) int32 { return int32(v) }),
+		}
+	}),
 
 	elsewhere(define("sim/far", true, func(s *engine.Schema) []slot {
 		return []slot{
 			newSlot(s, "count", engine.Int64, func(v uint64) int64 { return int64(v) }),
 			newSlot(s, "chain", hashType, func(v uint64) uint64 { return v }),
+			newSlot(s, "balance", engine.Int64, func(v uint64) int64 { return int64(v) }),
 			newSlot(s, "bytes", engine.Bytes("sim/bytes"), bytesOf),
 			newSlot(s, "text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
 		}
@@ -144,10 +163,16 @@ var kinds = [...]kind{
 		return []slot{newSlot(s, "flag", engine.Bool, func(v uint64) bool { return v%2 == 1 })}
 	})),
 	elsewhere(define("wild/none", false, func(*engine.Schema) []slot { return nil })),
+	elsewhere(define("wild/brief", false, func(s *engine.Schema) []slot {
+		return []slot{
+			newLeased(s, "brief", engine.Int64, func(v uint64) int64 { return int64(v) }, lease{nothing, 40}),
+			newLeased(s, "invoked", engine.Bytes("sim/bytes"), bytesOf, lease{invocation, 3000}),
+		}
+	})),
 }
 
 // nears is how many of the kinds are functions of this process.
-const nears = 4
+const nears = 6
 
 // endpoints serve the others: one of them by its name, and the others by their namespace.
 var endpoints = [...]remote.Pattern{{Namespace: "sim", Name: "far"}, {Namespace: "wild", Name: "*"}}
@@ -195,6 +220,11 @@ func define(name string, counts bool, slots func(*engine.Schema) []slot) kind {
 	return k
 }
 
+func idling(k kind) kind {
+	k.idle = 500
+	return k
+}
+
 func elsewhere(k kind) kind {
 	k.far = true
 	return k
@@ -213,9 +243,25 @@ var ids = func() []string {
 	return list
 }()
 
+// idNumbers are the places of ids.
+var idNumbers = func() map[string]int {
+	numbers := map[string]int{}
+	for i, id := range ids {
+		numbers[id] = i
+	}
+	return numbers
+}()
+
 // isText reports whether an id can be shown to a function elsewhere.
 func isText(id int) bool { return utf8.ValidString(ids[id]) }
 
 func (a address) address() engine.Address {
 	return engine.Address{Type: kinds[a.kind].fn.Type(), ID: ids[a.id]}
+}
+
+// addressOf finds an address of ours.
+func addressOf(a statefun.Address) (address, bool) {
+	kind := slices.IndexFunc(kinds[:], func(k kind) bool { return k.fn.Type() == a.Type })
+	id, ok := idNumbers[a.ID]
+	return address{kind, id}, ok && kind >= 0
 }

@@ -72,7 +72,7 @@ func (h near) sendAfter(m *message, how uint64) {
 	}
 }
 
-func (h near) emit(rec *record) { egresses[rec.egress].Send(h.ctx, textOf(rec.serial)) }
+func (h near) emit(rec *record) { egresses[rec.egress].Send(h.ctx, rec.text()) }
 
 func (h near) answer() {
 	if _, ok := h.ctx.Caller(); ok {

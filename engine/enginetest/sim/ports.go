@@ -5,22 +5,17 @@ package sim
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
-var (
-	ingress  = engine.NewIngress("sim/in", engine.Flat[uint64]("sim/event"))
-	egresses = [...]engine.Egress[string]{
-		engine.NewEgress("sim/out-0", engine.String), engine.NewEgress("sim/out-1", engine.String),
-	}
-)
+var ingress = engine.NewIngress("sim/in", engine.Flat[uint64]("sim/event"))
 
 // sources are all of them.
 type sources []*source
@@ -31,20 +26,49 @@ type source struct {
 	number int
 	roots  []int // In the program.
 	next   int
+	// opened says that this life's engine has said where to go on, broken that the source has failed since, placed
+	// that a checkpoint has a position of it.
+	opened, broken, placed bool
 	// newest is the newest event that took effect, by epoch.
 	newest    map[statefun.Epoch]int
-	committed int // The position in the last checkpoint.
+	committed int        // The position in the last checkpoint.
+	made      []*message // Of the events from there on.
 }
 
-func (s *source) Open(context.Context, []byte) error { return nil }
+// Open is where the engine goes on: at the last checkpoint (I6). Without one the source begins somewhere, and not
+// always at the same event.
+func (s *source) Open(_ context.Context, position []byte) error {
+	if got := positionOf(position); got != s.committed || (position == nil) == s.placed || s.opened {
+		s.violate(fmt.Errorf("recovery: source %d is opened at %d; the checkpoint has it at %d", s.number, got, s.committed))
+	}
+	if s.opened = true; position == nil {
+		s.next = s.schedule.IntN(min(len(s.roots), 3) + 1)
+	}
+	return nil
+}
 
 func (s *source) Poll(_ context.Context, into *connector.Events) error {
+	if s.dead {
+		return nil
+	}
 	if !s.app.Gate.Open() {
 		s.violate(fmt.Errorf("accounts: source %d is polled without credit", s.number))
+	}
+	if s.recorder != nil && s.Case.Config.epochs() && !s.placed {
+		s.violate(fmt.Errorf("recovery: source %d is polled, and no checkpoint has the position where it began (P39)", s.number))
+	}
+	if s.polls < s.Case.Config.Faults.Polls && s.survives() && one(s.schedule, 10) {
+		s.stats.SourceFailures++
+		s.polls++
+		s.broken = true
+		return errFault
 	}
 	for n := into.Room() - s.schedule.IntN(into.Room()+1); n > 0 && s.next < len(s.roots); n-- {
 		into.Append(nil, "", binary.LittleEndian.AppendUint64(nil, uint64(s.roots[s.next])))
 		s.next++
+	}
+	if s.struck(inPoll, "in a poll") {
+		return nil
 	}
 	if s.next == len(s.roots) {
 		return io.EOF
@@ -53,6 +77,12 @@ func (s *source) Poll(_ context.Context, into *connector.Events) error {
 }
 
 func (s *source) Position() []byte { return binary.AppendUvarint(nil, uint64(s.next)) }
+
+// positionOf reads a position. Before the first event it is empty.
+func positionOf(position []byte) int {
+	p, _ := binary.Uvarint(position)
+	return int(p)
+}
 
 func (s *source) Close() error { return nil }
 
@@ -63,18 +93,57 @@ func (all sources) ran(m *message, epoch statefun.Epoch) {
 	}
 }
 
-// checkPosition compares a position in a checkpoint with what took effect in its epoch.
-func (s *source) checkPosition(epoch statefun.Epoch, position []byte) error {
-	p, _ := binary.Uvarint(position) // Before the first event the position is empty.
-	if int(p) < s.committed || int(p) > s.next {
+// checkPositions compares the positions in a checkpoint with what took effect in its epoch.
+func (r *run) checkPositions(c *cut) error {
+	if len(c.cp.Sources) != len(r.sources) {
+		return fmt.Errorf("cuts: %d positions of %d sources", len(c.cp.Sources), len(r.sources))
+	}
+	for _, p := range c.cp.Sources {
+		s, err := r.sources.named(p)
+		if err != nil {
+			return err
+		}
+		s.placed = s.placed || p.Position != nil
+		if err := s.checkPosition(c.cp.Epoch, positionOf(p.Position)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (all sources) named(p backend.SourcePosition) (*source, error) {
+	for i, s := range all {
+		if p.Source == fmt.Sprintf("sim/in#%d", i) {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("cuts: the position of a source %q", p.Source)
+}
+
+func (s *source) checkPosition(epoch statefun.Epoch, p int) error {
+	if p < s.committed || p > s.next {
 		return fmt.Errorf("cuts: source %d stands at %d of %d after %d", s.number, p, s.next, s.committed)
 	}
-	if newest, ok := s.newest[epoch]; ok && newest >= int(p) {
+	if newest, ok := s.newest[epoch]; ok && newest >= p {
 		return fmt.Errorf("cuts: event %d of source %d took effect in epoch %d, the position is %d", newest, s.number, epoch, p)
 	}
 	delete(s.newest, epoch)
-	s.committed = int(p)
+	s.committed = p
 	return nil
+}
+
+// sentBefore returns the messages that a checkpoint's positions are behind, and those of the last one were not.
+func (all sources) sentBefore(epoch statefun.Epoch) (sent []*message) {
+	for _, s := range all {
+		n := 0
+		for n < len(s.made) && s.made[n].event < s.committed {
+			s.made[n].epoch = epoch
+			n++
+		}
+		sent = append(sent, s.made[:n]...)
+		s.made = s.made[n:]
+	}
+	return sent
 }
 
 // route forwards all messages of an event. The program decides what they are and where they go.
@@ -107,81 +176,8 @@ func (r *run) outside(from *root, p *plan) *message {
 	if from.from < len(r.sources) {
 		s := r.sources[from.from]
 		m.event = slices.Index(s.roots, slices.Index(r.Case.Program.roots, from))
+		s.made = append(s.made, m)
 	}
 	r.model.sent(m)
 	return m
-}
-
-// sink checks records and confirms them at once, later, or never.
-type sink struct {
-	*run
-	number int
-	open   []func(error)
-	epoch  statefun.Epoch
-	index  int64
-	lost   int64
-	done   int64
-}
-
-func (s *sink) Open(context.Context) error { return nil }
-
-func (s *sink) Publish(rec connector.Record, done func(error)) {
-	if err := s.check(rec); err != nil {
-		s.violate(err)
-	}
-	s.trace.add(uint64(rec.Epoch), rec.Index)
-	s.logf("publish %s of %q", rec.IdempotencyKey(), rec.Sender.String())
-	s.open = append(s.open, done)
-	if s.schedule.IntN(2) == 0 {
-		s.confirm(len(s.open) - 1)
-	}
-}
-
-func (s *sink) Close(context.Context) error { return nil }
-
-func (s *sink) confirm(i int) {
-	done := s.open[i]
-	s.open = slices.Delete(s.open, i, i+1)
-	if s.schedule.IntN(100) >= 100-s.Case.Config.SinkFaults {
-		s.lost++
-		done(errors.New("a fault of the simulation"))
-		return
-	}
-	s.done++
-	done(nil)
-}
-
-func (s *sink) check(rec connector.Record) error {
-	text, err := engine.String.Decode(rec.Value)
-	if err != nil {
-		return err
-	}
-	want := s.model.records[serialOfText(text)]
-	if want == nil {
-		return fmt.Errorf("atomicity: record %s of %q was never emitted", rec.IdempotencyKey(), rec.Sender.String())
-	}
-	l := lane{want.from, want.egress}
-	switch queue := s.model.emitted[l]; {
-	case len(queue) == 0 || queue[0] != want:
-		return fmt.Errorf("order: record %s of %q is lost, doubled or overtaken", rec.IdempotencyKey(), rec.Sender.String())
-	case rec.Sender != want.from.address() || want.egress != s.number:
-		return fmt.Errorf("isolation: record %s seems to come from %q", rec.IdempotencyKey(), rec.Sender.String())
-	}
-	s.model.emitted[l] = s.model.emitted[l][1:]
-	if rec.Epoch < s.epoch || rec.Epoch == s.epoch && int64(rec.Index) <= s.index {
-		return fmt.Errorf("release: record %s comes after (%d, %d)", rec.IdempotencyKey(), s.epoch, s.index)
-	}
-	s.epoch, s.index = rec.Epoch, int64(rec.Index)
-	name := [2]uint64{uint64(rec.Epoch), rec.Index}
-	if s.named[name] {
-		return fmt.Errorf("release: record %s shares its name with another", rec.IdempotencyKey())
-	}
-	s.named[name] = true
-	if !s.Case.Config.Early && rec.Epoch != want.epoch {
-		return fmt.Errorf("release: record %s was emitted in epoch %d", rec.IdempotencyKey(), want.epoch)
-	}
-	if !s.Case.Config.Early && rec.Epoch > s.committed() {
-		return fmt.Errorf("release: record %s leaves, but only %d epochs are committed", rec.IdempotencyKey(), s.committed())
-	}
-	return nil
 }

@@ -14,6 +14,8 @@ type Program struct{ roots []*root }
 type root struct {
 	from     int // The source; doors are behind the last source.
 	messages []*plan
+	// durable and keyed are what somebody who comes to a door wants, and calls that he waits for an answer.
+	durable, keyed, calls bool
 }
 
 // How a message enters through a door.
@@ -82,6 +84,7 @@ const (
 
 type step struct {
 	kind  stepKind
+	whim  bool // It is decided at each attempt whether to take it.
 	value uint64
 	delay int64 // Milliseconds.
 	send  *plan
@@ -122,6 +125,9 @@ func DrawProgram(c Choices, cfg Config, messages int) Program {
 // Draw draws one more event, and at most so many messages that come of it.
 func (p *Program) Draw(c Choices, cfg Config, messages int) {
 	r := &root{from: c.IntN(cfg.Sources + doors)}
+	if r.from == cfg.Sources+doorSend || r.from == cfg.Sources+doorCall {
+		r.durable, r.keyed, r.calls = one(c, 2), one(c, 2), r.from == cfg.Sources+doorCall
+	}
 	d := drawer{Choices: c, cfg: cfg, left: messages}
 	routed := r.from < cfg.Sources || cfg.routes() && r.from == cfg.Sources+doorRoute
 	for more := true; more; more = routed && one(c, 4) {
@@ -130,6 +136,7 @@ func (p *Program) Draw(c Choices, cfg Config, messages int) {
 			m.form = formText // Routers forward to typed inputs only.
 		}
 		m.pending = m.form == formQuery && r.from != cfg.Sources+doorCall // Nobody asks.
+		r.keyed = r.keyed && kinds[m.to.kind].idle == 0                   // Keys are forgotten with the address.
 		r.messages = append(r.messages, m)
 	}
 	if routed && one(c, 40) {
@@ -192,7 +199,7 @@ func (d *drawer) target(from *address) address {
 }
 
 func (d *drawer) step(self *address, depth int) step {
-	s := step{kind: pick(d, stepKinds...), value: uint64(d.IntN(1000))}
+	s := step{kind: pick(d, stepKinds...), value: uint64(d.IntN(1000)), whim: d.cfg.Whims && one(d, 6)}
 	if s.kind == stepSend || s.kind == stepSendAfter {
 		if d.left <= 0 || depth > 40 {
 			return step{kind: stepEmit, value: s.value}
@@ -218,12 +225,13 @@ func (p Program) Messages() (n int) {
 	return n
 }
 
-// size counts the message and what comes of it, with or without what comes of delayed messages.
-func (m *plan) size(delayed bool) int {
+// size counts the message and what comes of it, with or without what may not come: delayed messages, which can
+// be cancelled, and what is sent on a whim.
+func (m *plan) size(all bool) int {
 	n := 1
 	for _, s := range m.steps {
-		if s.kind == stepSend || s.kind == stepSendAfter && delayed {
-			n += s.send.size(delayed)
+		if s.kind == stepSend && (all || !s.whim) || s.kind == stepSendAfter && all {
+			n += s.send.size(all)
 		}
 	}
 	return n
@@ -248,7 +256,7 @@ func (m *plan) write(b *strings.Builder, indent string) {
 	}
 	b.WriteByte('\n')
 	for _, s := range m.steps {
-		fmt.Fprintf(b, "%s  step %d value %d delay %d\n", indent, s.kind, s.value, s.delay)
+		fmt.Fprintf(b, "%s  step %d value %d delay %d whim %v\n", indent, s.kind, s.value, s.delay, s.whim)
 		if s.send != nil {
 			s.send.write(b, indent+"    ")
 		}

@@ -40,7 +40,7 @@ func (ex *exchange) answer(well bool) {
 	ex.request.Done(nil)
 }
 
-// ask asks for state that is missing: for some of it, or all.
+// ask asks for state that is missing: for some of it, or all. Three rounds are enough.
 func (ex *exchange) ask() {
 	for _, slot := range ex.slots[ex.self.kind] {
 		spec := slot.spec()
@@ -50,7 +50,7 @@ func (ex *exchange) ask() {
 		ex.asks = true
 		reply := &ex.request.Reply
 		reply.Incomplete = true
-		if reply.Missing = append(reply.Missing, spec); ex.schedule.IntN(2) == 1 {
+		if reply.Missing = append(reply.Missing, spec); len(reply.Missing) > 1 && one(ex.schedule, 2) {
 			return
 		}
 	}
@@ -66,7 +66,7 @@ func (ex *exchange) play(i int, values []*uint64) (after []*uint64) {
 	}
 	end, err := a.play()
 	if end != nil {
-		ex.faulty = a.msg
+		ex.faulty, ex.spoilt = a.msg, end
 	}
 	switch ended := (*remote.Error)(nil); {
 	case errors.As(err, &ended):
@@ -85,16 +85,34 @@ func (ex *exchange) settle(epoch statefun.Epoch) {
 	ex.trace.add(uint64(len(ex.messages)), uint64(epoch), boolean(ex.asks), boolean(ex.err != nil), boolean(ex.refused))
 	ex.logf("reply   of %v from %v on, in epoch %d: asks %v, refused %v, %v", ex.self, ex.messages[0], epoch, ex.asks, ex.refused, ex.err)
 	switch {
+	case ex.held():
+		ex.stats.Held++
+		ex.inst.change(epoch)
+		ex.inst.blocked = ex.messages[0]
 	case ex.err != nil || ex.refused:
-		ex.failed()
-	case ex.asks:
-		ex.inst.again = ex.messages
-	default:
+		ex.failed(epoch)
+	case !ex.asks:
 		ex.succeed(epoch)
 	}
 }
 
-func (ex *exchange) failed() {
+// held reports whether the engine has the address wait because its reply emits records, of which there are too
+// many (P36): if it gets as far as the first.
+func (ex *exchange) held() bool {
+	reply := &ex.request.Reply
+	switch {
+	case !ex.holding[ex.shard] || ex.err != nil || ex.asks || len(reply.Egress) == 0,
+		len(reply.Messages)+ex.sendsAfter() > sendsMax:
+		return false
+	case ex.spoilt == nil || ex.spoilt.kind == faultState:
+		return true
+	case ex.spoilt.kind == faultEgress:
+		return string(reply.Egress[0].Name) != "nobody"
+	}
+	return false
+}
+
+func (ex *exchange) failed(epoch statefun.Epoch) {
 	inst, reason := ex.inst, remote.Broken
 	if ex.err != nil {
 		reason = ex.err.Reason
@@ -103,14 +121,14 @@ func (ex *exchange) failed() {
 		ex.faulty.tries++
 	}
 	ex.model.failures++
-	if inst.blocked == nil {
-		ex.model.waiting++
-	}
-	inst.blocked, inst.again = ex.messages[0], ex.messages
+	inst.change(epoch)
+	inst.blocked = ex.messages[0]
 	inst.attempts++
 	if len(ex.messages) == 1 && reason >= remote.Broken {
 		inst.broken++
-		inst.suspended, inst.pardon = inst.broken >= ex.brokenMax(), false
+		if inst.pardon = false; inst.broken >= ex.brokenMax() {
+			inst.suspend()
+		}
 	}
 }
 
@@ -129,7 +147,7 @@ func (ex *exchange) succeed(epoch statefun.Epoch) {
 			rec.epoch = epoch
 		}
 	}
-	cancelled := ex.useTokens(now)
+	cancelled := ex.useTokens(epoch, now)
 	for _, a := range ex.attempts {
 		a.cancels, cancelled = cancelled, nil
 		a.succeed()

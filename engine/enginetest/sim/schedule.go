@@ -16,6 +16,10 @@ import (
 func (r *run) anyOrder() {
 	for turns := 2 * r.Case.Program.Messages() * r.Case.Config.Shards; r.turns < turns && r.violation == nil && !r.drained(); {
 		r.turn()
+		r.strike()
+		if r.dead {
+			r.again()
+		}
 	}
 }
 
@@ -53,16 +57,25 @@ func (r *run) turn() {
 
 func (r *run) loop() {
 	i := r.schedule.IntN(len(r.app.Loops))
-	if i != r.Case.Config.Laggard || one(r.schedule, 30) {
+	if i != r.layout.Laggard || one(r.schedule, 30) {
 		r.turnLoop(i)
 	}
 }
 
+// loops gives all shards their turn.
+func (r *run) loops() (busy bool) {
+	for i := range r.app.Loops {
+		busy = r.turnLoop(i) || busy
+	}
+	return busy
+}
+
 // turnLoop gives a shard its turn, unless it is in the middle of one.
 func (r *run) turnLoop(i int) (busy bool) {
-	if r.inTurn[i] {
+	if r.inTurn[i] || r.over() {
 		return false
 	}
+	r.holding[i] = r.app.Outflow.Full()
 	r.far.taken(i)
 	r.inTurn[i] = true
 	defer func() { r.inTurn[i] = false }()
@@ -73,25 +86,35 @@ func (r *run) turnLoop(i int) (busy bool) {
 // one processor: so an epoch is announced, and batches of it arrive, while a shard is in its turn.
 func (r *run) interrupt() {
 	if one(r.schedule, 20) {
-		r.meanwhile()
+		r.meanwhile(6)
 	}
 }
 
 // meanwhile has others take a few turns in the middle of one that is not over.
-func (r *run) meanwhile() {
-	if r.interrupted {
+func (r *run) meanwhile(most int) {
+	if r.interrupted || most == 0 {
 		return
 	}
 	r.interrupted = true
 	defer func() { r.interrupted = false }()
-	for range 1 + r.schedule.IntN(6) {
+	for n := 1 + r.schedule.IntN(most); n > 0 && !r.over(); n-- {
 		pick(r.schedule, r.loop, r.cut, r.loop, r.pump, r.loop, r.publish, r.enter, r.far.answer)()
+		r.turns++
 	}
 }
 
 func (r *run) pump() {
-	if len(r.sources) > 0 {
+	if len(r.sources) > 0 && !r.over() {
 		r.app.Pumps[r.schedule.IntN(len(r.sources))].Turn(context.Background())
+	}
+}
+
+// pumps has all of them take a turn.
+func (r *run) pumps() {
+	for _, p := range r.app.Pumps {
+		if !r.over() {
+			p.Turn(context.Background())
+		}
 	}
 }
 
@@ -100,21 +123,31 @@ func (r *run) cut() {
 	r.epoch(every > 0 && one(r.schedule, every))
 }
 
+// epoch gives the coordinator its turn. Doubt stops the engine; any other error must not come out.
 func (r *run) epoch(begin bool) {
-	if r.inEpochs {
+	if r.inEpochs || r.over() {
 		return
 	}
 	r.inEpochs = true
 	defer func() { r.inEpochs = false }()
-	if _, err := r.app.Epochs.Turn(context.Background(), begin); err != nil {
+	_, err := r.app.Epochs.Turn(context.Background(), begin)
+	switch {
+	case err == nil || r.dead:
+	case halts(err):
+		r.stats.Halts++
+		r.crash("in doubt")
+	default:
 		r.violate(err)
 	}
 }
 
 // publish lets one way out take its turn, and a sink confirm a record.
 func (r *run) publish() {
+	if r.over() {
+		return
+	}
 	i := r.schedule.IntN(len(r.sinks))
-	if s := r.sinks[i]; len(s.open) > 0 {
+	if s := r.sinks[i]; len(s.open) > 0 && (!r.Case.Config.Faults.Mute || one(r.schedule, 8)) {
 		s.confirm(r.schedule.IntN(len(s.open)))
 	}
 	r.app.Drains[i].Turn()
@@ -134,14 +167,21 @@ func (r *run) resume() {
 // skip has an address give up the message that it is suspended for, and go on at once.
 func (r *run) skip(a address, inst *instance) {
 	r.settle() // Requests to resume would come first.
-	if !inst.suspended || inst.pardon || r.app.Engine.(*engine.Engine).Skip(atOnce(), a.address()) != nil {
+	if r.over() || !inst.suspended || inst.pardon || r.app.Engine.(*engine.Engine).Skip(givingUp(), a.address()) != nil {
 		return
 	}
 	r.logf("skip    %v", inst.blocked)
 	inst.skip = true
+	if inst.asked == 0 {
+		inst.asked = r.app.Epoch()
+	}
+	// No epoch ends meanwhile, so it is known in which one that happens.
+	r.skipped = r.app.Epoch()
+	r.interrupted = true
 	r.settle()
-	if inst.skip {
-		r.model.skipped(inst) // Nothing waited behind it.
+	r.interrupted = false
+	if inst.skip && !r.over() {
+		r.model.skipped(inst, r.skipped) // Nothing waited behind it.
 	}
 }
 
@@ -157,14 +197,18 @@ func (r *run) suspended() (list []address) {
 }
 
 func (r *run) resumeAddress(a address) {
-	if err := r.app.Engine.(*engine.Engine).Resume(atOnce(), a.address()); err == nil {
-		r.model.instance(a, len(r.slots[a.kind])).resumes++
+	if err := r.app.Engine.(*engine.Engine).Resume(givingUp(), a.address()); err == nil {
+		inst := r.model.instance(a, len(r.slots[a.kind]))
+		inst.resumes++
+		if inst.asked == 0 || !inst.suspended {
+			inst.asked = r.app.Epoch()
+		}
 		r.resumed = append(r.resumed, a)
 	}
 }
 
-// atOnce is for calls that wait while an inbox is full; here they give up.
-func atOnce() context.Context {
+// givingUp is for calls that wait while an inbox is full; here they give up.
+func givingUp() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
@@ -176,14 +220,13 @@ const passesMax = 1_000_000
 // settle has all shards take turns until nothing moves between them.
 func (r *run) settle() {
 	passes := 0
-	for busy := true; busy && r.violation == nil; passes++ {
-		busy = false
-		for i := range r.app.Loops {
-			busy = r.turnLoop(i) || busy
-		}
-		if passes == passesMax {
+	for busy := true; busy && !r.over(); passes++ {
+		if busy = r.loops(); passes == passesMax {
 			r.violate(errors.New("progress: shards stay busy though nothing comes in"))
 		}
+	}
+	if r.over() {
+		return
 	}
 	for _, a := range r.resumed { // All these requests have been taken.
 		inst := r.model.instances[a]
@@ -201,6 +244,9 @@ func (r *run) pass() {
 		return
 	}
 	r.settle()
+	if r.over() {
+		return
+	}
 	d := clock.Instant(1 + r.schedule.IntN(200))
 	if due, ok := r.model.nextDue(r.clock.Now()); ok {
 		d = min(d, due-r.clock.Now())

@@ -3,17 +3,11 @@
 package sim
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
-	"time"
 
-	"github.com/millrace-io/millrace/engine"
-	"github.com/millrace-io/millrace/engine/backend"
-	"github.com/millrace-io/millrace/engine/internal/bridge"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
@@ -35,68 +29,60 @@ func Seed(seed uint64, messages int) Case {
 
 // Options are what a run does not depend on.
 type Options struct {
-	// Backend opens an empty store, which the run closes; nil runs a volatile engine.
-	Backend func(backend.Options) (backend.Backend, error)
+	// Disk is empty, and has the engine's store; nil runs a volatile engine.
+	Disk Disk
 	// Log gets a line for everything that happens; nil logs nothing.
 	Log io.Writer
 }
 
 // Result says what a run has done.
 type Result struct {
-	Trace       uint64 // The same for every run of the same case.
-	Invocations int    // That took effect.
-	Failures    int    // That left no trace.
-	Cancelled   int    // Delayed messages.
-	Skipped     int    // Messages that addresses were suspended for.
-	Requests    int    // To functions elsewhere.
-	Records     int
-	Epochs      int
-	Turns       int
+	Trace  uint64 // The same for every run of the same case.
+	Events int    // Turns, and invocations in them.
+	Stats
 }
 
 // String returns the result on one line.
 func (r Result) String() string {
-	return fmt.Sprintf("%d invocations, %d failures, %d cancelled, %d skipped, %d requests, %d records, %d epochs, %d turns, trace %016x",
-		r.Invocations, r.Failures, r.Cancelled, r.Skipped, r.Requests, r.Records, r.Epochs, r.Turns, r.Trace)
+	return fmt.Sprintf("%d events, trace %016x, %+v", r.Events, r.Trace, r.Stats)
 }
 
 // run is a case that is being run.
 type run struct {
 	Case     Case
-	options  Options
 	schedule Choices
+	disk     Disk
+	log      io.Writer
 
-	app      *bridge.Application
-	clock    *clock.Virtual
-	first    statefun.Epoch
+	life     // The process that runs.
 	model    *model
+	ledger   *ledger
+	recorder *recorder // nil: the engine is volatile.
 	sources  sources
 	sinks    []*sink
-	far      *far
-	recorder *recorder
 	slots    [len(kinds)][]slot
-	doors    []*root               // Events that are still to come in through doors.
-	resumed  []address             // Those that somebody has asked to be resumed.
-	stored   map[address][]*uint64 // States as of the last commit.
-	named    map[[2]uint64]bool    // Records that have left, by epoch and index.
+	clients  clients
 
-	inTurn      [shardsMax]bool // The shards in the middle of their turn: more than one when interrupted.
-	interrupted bool
-	inEpochs    bool
+	left    map[recordName]*record // Records that have left, or may have.
+	chains  map[chained]uint64     // What has been seen outside of who counts.
+	skipped statefun.Epoch         // When a message was last given up.
 
+	crashes, recoveries, polls int // Faults there have been.
+
+	stats     Stats
 	trace     trace
 	turns     int
 	violation error
 }
 
 // start is when runs begin, in engine time.
-const start = 1_000_000
+const start clock.Instant = 1_000_000
 
 // Run runs the case to its end and returns the first violation of what package sim checks.
 func (c Case) Run(o Options) (result Result, err error) {
 	r := &run{
-		Case: c, options: o, schedule: c.Schedule, clock: clock.NewVirtual(start), model: newModel(),
-		stored: map[address][]*uint64{}, named: map[[2]uint64]bool{},
+		Case: c, disk: o.Disk, log: o.Log, schedule: c.Schedule, model: newModel(), ledger: newLedger(),
+		left: map[recordName]*record{}, chains: map[chained]uint64{},
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -108,10 +94,12 @@ func (c Case) Run(o Options) (result Result, err error) {
 		if err != nil {
 			err = fmt.Errorf("%w\n\twith %+v", err, c.Config)
 		}
-		result = r.result()
+		r.stats.tally(r)
+		result = Result{Trace: uint64(r.trace), Events: r.turns + r.model.invocations + r.model.failures, Stats: r.stats}
 	}()
-	r.far = &far{run: r}
-	if err := r.assemble(); err != nil {
+	r.model.now = func() clock.Instant { return r.clock.Now() }
+	r.connect()
+	if err := r.boot(); err != nil {
 		return result, err
 	}
 	r.anyOrder()
@@ -124,93 +112,30 @@ func (c Case) Run(o Options) (result Result, err error) {
 	return result, r.violation
 }
 
-func (r *run) close() (err error) {
-	if r.recorder != nil {
-		err = r.recorder.Close()
-	}
-	if r.app != nil {
-		r.app.Memory.Free()
-	}
-	return err
-}
-
-func (r *run) result() Result {
-	if r.app == nil {
-		return Result{}
-	}
-	epochs, _ := r.app.Epochs.Committed()
-	return Result{
-		Trace: uint64(r.trace), Invocations: r.model.invocations, Failures: r.model.failures,
-		Cancelled: r.model.cancelled, Skipped: r.model.skips, Requests: r.far.requests, Records: len(r.named), Epochs: int(epochs), Turns: r.turns,
-	}
-}
-
 // violate notes the first violation. The run ends with the turn in which it was found.
 func (r *run) violate(err error) {
-	if r.violation == nil {
+	if r.violation == nil && !r.dead {
 		r.violation = err
 	}
 }
 
-func (r *run) assemble() error {
+// connect makes what is around the engine.
+func (r *run) connect() {
 	cfg := r.Case.Config
-	config := engine.Config{
-		Application: "sim", Shards: cfg.Shards, KeyGroups: cfg.KeyGroups, BatchMax: cfg.BatchMax,
-		RingSlots: cfg.RingSlots, InboxSlots: cfg.InboxSlots, QueueBytesMax: cfg.QueueBytesMax,
-		PayloadBytesMax: payloadBytesMax, SendsMax: sendsMax, EpochInterval: time.Hour,
-		Logger: slog.New(slog.DiscardHandler), Seed: 1,
-	}
-	if cfg.Early {
-		config.EpochInterval = engine.EpochsOff
-	}
-	if r.options.Backend != nil {
-		store, err := r.options.Backend(backend.Options{Application: config.Application, KeyGroups: cfg.KeyGroups})
-		if err != nil {
-			return err
-		}
-		r.recorder = &recorder{Backend: store, run: r, entries: map[address]map[string]string{}}
-		config.Backend = r.recorder
+	if r.disk != nil {
+		r.recorder = &recorder{run: r}
 	}
 	for i := range cfg.Sources {
 		r.sources = append(r.sources, &source{run: r, number: i, newest: map[statefun.Epoch]int{}})
 	}
 	for i := range egresses {
-		r.sinks = append(r.sinks, &sink{run: r, number: i, index: -1})
+		r.sinks = append(r.sinks, &sink{run: r, number: i})
 	}
 	for i, root := range r.Case.Program.roots {
 		if root.from < cfg.Sources {
 			r.sources[root.from].roots = append(r.sources[root.from].roots, i)
 		} else {
-			r.doors = append(r.doors, root)
+			r.clients.waiting = append(r.clients.waiting, &client{root: root})
 		}
 	}
-	var err error
-	modules := []engine.Module{{Name: "sim", Bind: r.bind}}
-	if r.app, err = bridge.Assemble(context.Background(), config, r.clock, modules, r.violate); err != nil {
-		return err
-	}
-	r.first = r.app.Loops[0].Epoch()
-	for _, l := range r.app.Loops {
-		l.SetPace(cfg.Pace)
-	}
-	return nil
-}
-
-func (r *run) bind(b *engine.Binder) error {
-	for i := range nears {
-		engine.Bind(b, kinds[i].fn, func(s *engine.Schema) actor {
-			p := &player{run: r, kind: i, slots: kinds[i].slots(s)}
-			r.slots[i] = p.slots
-			return p
-		}, engine.Retries(r.Case.Config.Retries))
-	}
-	r.bindFar(b)
-	engine.RouteFunc(b, ingress, r.route)
-	for _, s := range r.sources {
-		engine.Connect(b, ingress, s)
-	}
-	for i, s := range r.sinks {
-		engine.Deliver(b, egresses[i], s)
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/remote"
@@ -12,6 +13,8 @@ import (
 
 // slot is a state value that the model knows as a number: what is kept follows from it.
 type slot interface {
+	// has reports whether there is a value.
+	has(ctx *engine.Context) bool
 	// check compares what the engine says with the number; nil is an absent value.
 	check(ctx *engine.Context, want *uint64) error
 	set(ctx *engine.Context, v uint64)
@@ -21,22 +24,61 @@ type slot interface {
 	encoded(v uint64) (name string, wire []byte)
 	// spec is how a function elsewhere declares the value.
 	spec() remote.Spec
+	// lease says when it expires.
+	lease() lease
 }
+
+// lease is when a state value expires: so long, in milliseconds, after what moves its time has happened.
+type lease struct {
+	moves moves
+	ttl   int64
+}
+
+// moves is what moves the time of a value, beside that it is written.
+type moves int
+
+const (
+	never moves = iota // It does not expire.
+	nothing
+	invocation // Elsewhere, and exactly: a request.
+	reading    // As all invocations do here.
+)
 
 type value[T any] struct {
 	name  string
 	typ   engine.Type[T]
 	value engine.Value[T]
 	of    func(uint64) T
+	kept  lease
 }
 
 // newSlot declares a state value; without a schema it is for a function elsewhere.
 func newSlot[T any](s *engine.Schema, name string, t engine.Type[T], of func(uint64) T) slot {
-	v := &value[T]{name: name, typ: t, of: of}
-	if s != nil {
+	return newLeased(s, name, t, of, lease{})
+}
+
+// newLeased declares a state value that expires.
+func newLeased[T any](s *engine.Schema, name string, t engine.Type[T], of func(uint64) T, l lease) slot {
+	v := &value[T]{name: name, typ: t, of: of, kept: l}
+	switch d := time.Duration(l.ttl) * time.Millisecond; {
+	case s == nil:
+	case l.moves == nothing:
+		v.value = engine.NewValue(s, name, t, engine.AfterWrite(d))
+	case l.moves == invocation:
+		v.value = engine.NewValue(s, name, t, engine.AfterInvoke(d))
+	case l.moves == reading:
+		v.value = engine.NewValue(s, name, t, engine.AfterReadOrWrite(d))
+	default:
 		v.value = engine.NewValue(s, name, t)
 	}
 	return v
+}
+
+func (s *value[T]) lease() lease { return s.kept }
+
+func (s *value[T]) has(ctx *engine.Context) bool {
+	_, ok := s.value.Lookup(ctx)
+	return ok
 }
 
 func (s *value[T]) check(ctx *engine.Context, want *uint64) error {
@@ -81,4 +123,13 @@ func (s *value[T]) encoded(v uint64) (name string, wire []byte) {
 	return s.name, wire
 }
 
-func (s *value[T]) spec() remote.Spec { return remote.Spec{Name: s.name, Typename: s.typ.Typename()} }
+func (s *value[T]) spec() remote.Spec {
+	spec := remote.Spec{Name: s.name, Typename: s.typ.Typename(), TTL: s.kept.ttl}
+	switch s.kept.moves {
+	case nothing:
+		spec.Expiry = remote.AfterWrite
+	case invocation:
+		spec.Expiry = remote.AfterInvoke
+	}
+	return spec
+}

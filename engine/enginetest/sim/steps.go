@@ -37,9 +37,12 @@ func (a *attempt) play() (end *fault, err error) {
 	a.count()
 	for i := 0; i <= len(plan.steps); i++ {
 		if end != nil && end.after == i {
+			held := a.held
 			if err := a.hands.fault(end.kind); err != nil {
+				a.held = false // The handler's own error counts.
 				return end, err
 			}
+			a.holds, a.held = false, held // The first failure counts.
 		}
 		if i < len(plan.steps) {
 			a.step(plan.steps[i])
@@ -48,29 +51,58 @@ func (a *attempt) play() (end *fault, err error) {
 	return end, nil
 }
 
+// Slots that the simulation keeps itself, of the kinds that count.
+const (
+	slotCount   = iota // How many messages took effect,
+	slotChain          // a hash of all of them in their order,
+	slotBalance        // and the money, below.
+	slotsKept
+)
+
 // count keeps what instances keep of every message.
 func (a *attempt) count() {
 	if !kinds[a.self.kind].counts {
 		return
 	}
-	var n, chain uint64
-	if a.values[0] != nil {
-		n, chain = *a.values[0], *a.values[1]
+	l := a.link()
+	a.edit(slotCount, l.n+1)
+	a.edit(slotChain, mix(l.h, a.msg.serial))
+	a.pay(amount(a.msg.from, a.self, a.msg.serial))
+}
+
+// pay adds to the money that the instance has, which may be less than none.
+func (a *attempt) pay(money int64) {
+	if money == 0 {
+		return
 	}
-	a.edit(0, n+1)
-	a.edit(1, mix(chain, a.msg.serial))
+	var balance uint64
+	if v := a.values[slotBalance]; v != nil {
+		balance = *v
+	}
+	a.edit(slotBalance, balance+uint64(money))
+}
+
+// link is where an instance stands in its chain of messages.
+type link struct{ n, h uint64 }
+
+func (a *attempt) link() (l link) {
+	if kinds[a.self.kind].counts && a.values[slotCount] != nil {
+		l = link{*a.values[slotCount], *a.values[slotChain]}
+	}
+	return l
 }
 
 func (a *attempt) edit(i int, v uint64) {
 	a.hands.edit(i, v)
 	a.values[i] = &v
+	a.wrote |= 1 << i
 }
 
 // slot returns one of the values that steps may change.
 func (a *attempt) slot(v uint64) (i int, ok bool) {
 	first := 0
 	if kinds[a.self.kind].counts {
-		first = 2
+		first = slotsKept
 	}
 	n := len(a.slots[a.self.kind]) - first
 	if n <= 0 {
@@ -80,12 +112,16 @@ func (a *attempt) slot(v uint64) (i int, ok bool) {
 }
 
 func (a *attempt) step(s step) {
+	if s.whim && one(a.schedule, 2) {
+		return
+	}
 	i, ok := a.slot(s.value)
 	switch s.kind {
 	case stepSet:
 		if ok {
 			a.hands.set(i, s.value)
 			a.values[i] = &s.value
+			a.wrote |= 1 << i
 		}
 	case stepEdit:
 		if ok {
@@ -115,6 +151,7 @@ func (a *attempt) step(s step) {
 func (a *attempt) message(p *plan) *message {
 	m := &message{plan: p, serial: a.model.serial(), from: origin{address: a.self}, epoch: a.epoch}
 	a.sends = append(a.sends, m)
+	a.pay(-amount(m.from, p.to, m.serial))
 	return m
 }
 
@@ -144,16 +181,20 @@ func wire[T any](t engine.Type[T], v T) engine.TypedValue {
 // reply returns the answer to whoever sent the message.
 func (a *attempt) reply() string {
 	if a.msg.from.outside > 0 {
+		text := textOf(a.model.serial()) // It leaves the engine.
 		if a.msg.asked {
-			a.replies++
+			if a.replies++; a.replies == 1 {
+				a.answer = text
+			}
 		}
-		return textOf(a.model.serial()) // It leaves the engine, and nobody waits for it.
+		return text
 	}
 	return textOf(a.message(&plan{to: a.msg.from.address, form: formText}).serial)
 }
 
 func (a *attempt) emit(v uint64) {
-	rec := &record{serial: a.model.serial(), from: a.self, egress: int(v % uint64(len(egresses))), epoch: a.epoch}
+	rec := &record{serial: a.model.serial(), from: a.self, egress: int(v % uint64(len(egresses))), epoch: a.epoch, chain: a.link()}
 	a.records = append(a.records, rec)
+	a.held = a.held || a.holds
 	a.hands.emit(rec)
 }

@@ -29,7 +29,7 @@ func mix(a, b uint64) uint64 {
 }
 
 func (r *run) logf(format string, args ...any) {
-	if r.options.Log != nil {
-		fmt.Fprintf(r.options.Log, format+"\n", args...)
+	if r.log != nil {
+		fmt.Fprintf(r.log, format+"\n", args...)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/driver"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/mailbox"
 	"github.com/millrace-io/millrace/engine/internal/memory"
 	"github.com/millrace-io/millrace/engine/statefun"
@@ -23,7 +24,12 @@ type Application struct {
 	Epochs *driver.Epochs
 	Gate   *mailbox.Gate
 	Entry  connector.Entry
-	Memory *memory.Pages
+	// Send is Entry.Send for somebody who does not wait: a ticket like the one given comes back.
+	Send func(statefun.Address, statefun.TypedValue, envelope.Ticket) error
+	// Ask is Entry.Call likewise: the answer comes through the channel, and a ticket if that has a key.
+	Ask     func(to statefun.Address, m statefun.TypedValue, durable bool, t envelope.Ticket) (<-chan statefun.TypedValue, error)
+	Outflow *driver.Outflow
+	Memory  *memory.Pages
 	// Moving is how many bytes are on their way, and do not merely wait.
 	Moving func() int64
 	// Epoch is the one that has been announced.
@@ -33,5 +39,7 @@ type Application struct {
 }
 
 // Assemble puts an application together: config is an engine.Config, modules a []engine.Module. failed is
-// called when an ingress stops.
-var Assemble func(ctx context.Context, config any, clk clock.Clock, modules any, failed func(error)) (*Application, error)
+// called when an ingress stops. What the backend of config holds is loaded; the clock is moved on to where that
+// was made.
+// It is loaded by one shard after the other.
+var Assemble func(ctx context.Context, config any, clk *clock.Virtual, modules any, failed func(error)) (*Application, error)

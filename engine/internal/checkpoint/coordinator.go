@@ -10,6 +10,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
@@ -20,6 +21,7 @@ import (
 // The next epoch is announced only when the last one is committed (P5), so epochs do not pile up.
 type Coordinator struct {
 	shards, sources int
+	carried         []backend.SourcePosition
 
 	epoch     statefun.Epoch // The open one.
 	closing   bool
@@ -32,24 +34,27 @@ type Coordinator struct {
 
 // NewCoordinator waits for one part of each shard and one position of each source.
 func NewCoordinator(shards, sources int) *Coordinator {
-	c := &Coordinator{shards: shards, sources: sources, epoch: 1}
-	c.reset()
-	return c
-}
-
-func (c *Coordinator) reset() {
-	c.parts = make([]backend.Part, 0, c.shards)
-	c.egress = make([][]*envelope.Batch, c.shards)
-	c.positions, c.bytes, c.now = nil, 0, 0
+	return &Coordinator{
+		shards: shards, sources: sources, epoch: 1,
+		parts:  make([]backend.Part, 0, shards+1), // Room for that of the outbox.
+		egress: make([][]*envelope.Batch, shards),
+	}
 }
 
 // StartAt sets the first epoch, before anything is announced; it is 1 otherwise.
 func (c *Coordinator) StartAt(first statefun.Epoch) { c.epoch = first }
 
+// Carry sets the positions of sources that are gone, before anything is announced: they are in every checkpoint
+// until somebody drops them by name (P38).
+func (c *Coordinator) Carry(positions []backend.SourcePosition) {
+	c.carried = positions
+	c.positions = slices.Clone(positions)
+}
+
 // Announce ends the open epoch and returns the one that is open now; ok is false while the last one is
 // not committed.
 func (c *Coordinator) Announce() (epoch statefun.Epoch, ok bool) {
-	if c.closing {
+	if c.closing && !planted.CutBeforeParts {
 		return 0, false
 	}
 	c.closing = true
@@ -91,7 +96,7 @@ func (c *Coordinator) expect(epoch statefun.Epoch) {
 	}
 }
 
-// Epoch is everything that one epoch consists of.
+// Epoch is everything that one epoch consists of. Its slices are valid until Committed.
 type Epoch struct {
 	Checkpoint backend.Checkpoint
 	Parts      []backend.Part
@@ -102,7 +107,7 @@ type Epoch struct {
 // Complete returns the closing epoch once everything is there. The checkpoint lacks what the coordinator
 // does not know: application, generation, key groups and names.
 func (c *Coordinator) Complete() (e Epoch, ok bool) {
-	if !c.closing || len(c.parts) < c.shards || len(c.positions) < c.sources {
+	if !c.closing || len(c.parts) < c.shards || len(c.positions) < c.sources+len(c.carried) {
 		return Epoch{}, false
 	}
 	slices.SortFunc(c.parts, func(a, b backend.Part) int { return cmp.Compare(a.Shard, b.Shard) })
@@ -118,5 +123,7 @@ func (c *Coordinator) Complete() (e Epoch, ok bool) {
 // Committed says that what Complete returned is durable.
 func (c *Coordinator) Committed() {
 	c.closing = false
-	c.reset()
+	c.parts, c.positions = c.parts[:0], append(c.positions[:0], c.carried...)
+	clear(c.egress)
+	c.bytes, c.now = 0, 0
 }

@@ -112,6 +112,26 @@ func TestCoordinatorComplete(t *testing.T) {
 	}
 }
 
+// Positions of sources that are gone are in every checkpoint (P38).
+func TestCoordinatorCarries(t *testing.T) {
+	c := NewCoordinator(1, 1)
+	carried := []backend.SourcePosition{{Source: "z", Position: []byte("9")}, {Source: "a", Position: []byte("8")}}
+	c.Carry(carried)
+	for round := statefun.Epoch(1); round <= 3; round++ {
+		c.Announce()
+		c.AddPart(round, 0, backend.Part{}, nil)
+		if _, ok := c.Complete(); ok {
+			t.Fatalf("epoch %d is complete without its source", round)
+		}
+		c.AddPosition(round, backend.SourcePosition{Source: "m", Position: fmt.Append(nil, round)})
+		e, ok := c.Complete()
+		if got, want := fmt.Sprintf("%s", e.Checkpoint.Sources), fmt.Sprintf("[{a 8} {m %d} {z 9}]", round); !ok || got != want {
+			t.Errorf("epoch %d: %s, %v; want %s", round, got, ok, want)
+		}
+		c.Committed()
+	}
+}
+
 // A part that cannot be: some shard is not where it says it is, and the checkpoint would not be a cut.
 func TestCoordinatorInvariants(t *testing.T) {
 	part, position := backend.Part{Shard: 1}, backend.SourcePosition{Source: "a"}

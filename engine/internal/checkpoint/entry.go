@@ -124,7 +124,7 @@ func Values(entry []byte) iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		for at := 0; at < len(entry); {
 			v, n, err := parseValue(entry, at)
-			if err != nil || !yield(v) {
+			if err != nil || v.Number == touchedNumber || !yield(v) {
 				return
 			}
 			at = n
@@ -135,7 +135,10 @@ func Values(entry []byte) iter.Seq[Value] {
 // Validate reports whether entry is the value of a state entry.
 func Validate(entry []byte) error {
 	for at := 0; at < len(entry); {
-		_, n, err := parseValue(entry, at)
+		v, n, err := parseValue(entry, at)
+		if err == nil {
+			err = v.checkTouched(n == len(entry))
+		}
 		if err != nil {
 			return fmt.Errorf("%w: at offset %d: %w", ErrEntry, at, err)
 		}
@@ -147,7 +150,7 @@ func Validate(entry []byte) error {
 // parseValue reads the value at an offset and returns where the next one begins.
 func parseValue(entry []byte, at int) (v Value, next int, err error) {
 	head, n := binary.Uvarint(entry[at:])
-	if n <= 0 || head>>1 >= NumbersMax {
+	if n <= 0 || head>>1 > touchedNumber {
 		return Value{}, 0, errors.New("bad number of a state value")
 	}
 	at += n
@@ -172,6 +175,6 @@ func parseValue(entry []byte, at int) (v Value, next int, err error) {
 // NumbersMax bounds the numbers of state values, and with them how many values a function type can have.
 // One that lives in this process has at most ValuesMax: they are marked as present in 32 bits.
 const (
-	NumbersMax = 1024
+	NumbersMax = 1023 // One more is what AppendTouched takes.
 	ValuesMax  = 32
 )

@@ -74,7 +74,10 @@ func TestEntriesDocumented(t *testing.T) {
 	}
 
 	names := []FunctionNames{
-		{Function: "shop/cart", Values: []ValueName{{"items", "shop/Items"}, {"n", "io.statefun.types/long"}}},
+		{Function: "shop/cart", Values: []ValueName{
+			{Name: "items", Typename: "shop/Items", Expiry: 1, TTL: 300},
+			{Name: "n", Typename: "io.statefun.types/long"},
+		}},
 		{Function: "shop/mail"},
 	}
 	encoded := documented(t, "names")
@@ -247,7 +250,11 @@ func TestNamesRoundTrip(t *testing.T) {
 		for range rapid.IntRange(0, 5).Draw(t, "functions") {
 			f := FunctionNames{Function: text.Draw(t, "function")}
 			for range rapid.IntRange(0, 4).Draw(t, "values") {
-				f.Values = append(f.Values, ValueName{text.Draw(t, "name"), text.Draw(t, "typename")})
+				v := ValueName{Name: text.Draw(t, "name"), Typename: text.Draw(t, "typename"), Expiry: rapid.Byte().Draw(t, "expiry")}
+				if v.Expiry != 0 {
+					v.TTL = rapid.Uint64().Draw(t, "ttl")
+				}
+				f.Values = append(f.Values, v)
 			}
 			names = append(names, f)
 		}

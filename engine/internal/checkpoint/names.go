@@ -2,10 +2,7 @@
 
 package checkpoint
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "encoding/binary"
 
 // FunctionNames says what the numbers in the entries of one function type mean. They are in the order of
 // the function numbers.
@@ -15,72 +12,48 @@ type FunctionNames struct {
 }
 
 // ValueName is the name and the typename of a state value, in the order of the value numbers.
-type ValueName struct{ Name, Typename string }
+type ValueName struct {
+	Name, Typename string
+	// Expiry is 0 for a value that does not expire; else it says from when its time, TTL, in milliseconds, counts.
+	// A function that runs elsewhere declares it while the engine runs, and its values expire before it does so
+	// again after a restart.
+	Expiry byte
+	TTL    uint64
+}
 
 // AppendNames appends the encoding of names: counts and lengths as uvarints, strings as bytes.
 func AppendNames(dst []byte, names []FunctionNames) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(names)))
 	for _, n := range names {
-		dst = appendString(dst, n.Function)
+		dst = appendBytes(dst, n.Function)
 		dst = binary.AppendUvarint(dst, uint64(len(n.Values)))
 		for _, v := range n.Values {
-			dst = appendString(dst, v.Name)
-			dst = appendString(dst, v.Typename)
+			dst = appendBytes(dst, v.Name)
+			dst = append(appendBytes(dst, v.Typename), v.Expiry)
+			if v.Expiry != 0 {
+				dst = binary.AppendUvarint(dst, v.TTL)
+			}
 		}
 	}
 	return dst
 }
 
-func appendString(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-}
-
 // ParseNames reads what AppendNames wrote.
-func ParseNames(b []byte) ([]FunctionNames, error) {
+func ParseNames(b []byte) (names []FunctionNames, err error) {
 	r := reader{rest: b}
-	var names []FunctionNames
-	for range r.count() {
-		n := FunctionNames{Function: r.string()}
-		for range r.count() {
-			n.Values = append(n.Values, ValueName{Name: r.string(), Typename: r.string()})
-			if r.failed {
-				break
+	for left := r.count(); left > 0 && !r.failed; left-- {
+		n := FunctionNames{Function: string(r.bytes(fieldMax))}
+		for left := r.count(); left > 0 && !r.failed; left-- {
+			v := ValueName{Name: string(r.bytes(fieldMax)), Typename: string(r.bytes(fieldMax)), Expiry: r.byte()}
+			if v.Expiry != 0 {
+				v.TTL = r.uvarint()
 			}
+			n.Values = append(n.Values, v)
 		}
 		names = append(names, n)
-		if r.failed {
-			break
-		}
 	}
-	if r.failed || len(r.rest) != 0 {
-		return nil, fmt.Errorf("%w: names: at offset %d of %d", ErrEntry, len(b)-len(r.rest), len(b))
+	if err := r.err("names", b); err != nil {
+		return nil, err
 	}
 	return names, nil
-}
-
-// reader reads until something is wrong, and then nothing more.
-type reader struct {
-	rest   []byte
-	failed bool
-}
-
-func (r *reader) count() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 || v > uint64(len(r.rest)) { // Each of what is counted takes a byte at least.
-		r.failed = true
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *reader) string() string {
-	n := r.count()
-	if r.failed || n > uint64(len(r.rest)) {
-		r.failed = true
-		return ""
-	}
-	s := string(r.rest[:n])
-	r.rest = r.rest[n:]
-	return s
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/invariant"
 	"github.com/millrace-io/millrace/engine/internal/mailbox"
+	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/internal/shard"
 	"github.com/millrace-io/millrace/engine/remote"
 	"github.com/millrace-io/millrace/engine/statefun"
@@ -40,12 +41,13 @@ const (
 // Loop drives one shard: it waits, wakes, and calls Step. All fields are owned by its goroutine unless
 // they say otherwise.
 type Loop struct {
-	shard  *shard.Shard
-	clock  clock.Clock
-	gate   *mailbox.Gate
-	parker *mailbox.Parker                // Anyone may wake.
-	inbox  *mailbox.Inbox[envelope.Batch] // Anyone may push.
-	back   *mailbox.Inbox[shard.Call]     // Likewise. There is a slot for each call that can be under way.
+	shard   *shard.Shard
+	clock   clock.Clock
+	gate    *mailbox.Gate
+	outflow *Outflow
+	parker  *mailbox.Parker                // Anyone may wake.
+	inbox   *mailbox.Inbox[envelope.Batch] // Anyone may push.
+	back    *mailbox.Inbox[shard.Call]     // Likewise. There is a slot for each call that can be under way.
 
 	inside   []*mailbox.Ring // From each shard, by its number.
 	outside  []*mailbox.Ring // From each source.
@@ -57,7 +59,11 @@ type Loop struct {
 
 	pace      Pace
 	turns     uint64
-	next      int // Where the round over the rings goes on.
+	next      int                   // Where the round over the rings goes on.
+	held      [2][]*envelope.Ticket // Those that wait for their epoch's commit, by the epoch's parity (P5).
+	hold      func(*envelope.Ticket)
+	sealed    bool // The last epoch has ended: nothing that happens now leaves (P40),
+	over      bool // and its part has been handed over.
 	consumed  int64
 	accounted int64 // What the shard holds that counts as queued: waiting messages and egress records.
 	stop      atomic.Bool
@@ -67,8 +73,10 @@ type Loop struct {
 
 // Hooks carry a shard's effects out of the loop. They are called by its goroutine and must not wait.
 type Hooks struct {
-	Part    func(shard.Part)
-	Replies func(*envelope.Batch)
+	Part func(Part)
+	// Replies takes answers to callers outside. A caller who waits until the answer is durable gets it by a
+	// ticket, which the hook gives to hold.
+	Replies func(b *envelope.Batch, hold func(*envelope.Ticket))
 	Failed  func(shard.Failure)
 	// Invoke sends a request; it ends with Complete.
 	Invoke func(*shard.Call)
@@ -87,14 +95,16 @@ type LoopConfig struct {
 	Announce *Announcement
 	Hooks    Hooks
 	CallsMax int // Requests that can be under way at once.
+	Outflow  *Outflow
 }
 
 // NewLoop makes a loop that is not connected yet.
 func NewLoop(c LoopConfig) *Loop {
 	l := &Loop{
-		shard: c.Shard, clock: c.Clock, gate: c.Gate, inbox: c.Inbox,
+		shard: c.Shard, clock: c.Clock, gate: c.Gate, inbox: c.Inbox, outflow: c.Outflow,
 		announce: c.Announce, hooks: c.Hooks, parker: mailbox.NewParker(), pace: usualPace,
 	}
+	l.hold = l.holdTicket
 	l.back = mailbox.NewInbox[shard.Call](c.CallsMax + 1)
 	c.Announce.OnAnnounce(l.Wake)
 	return l
@@ -185,6 +195,9 @@ func (l *Loop) untilTimer() time.Duration {
 
 // ready reports whether there is something to do.
 func (l *Loop) ready() bool {
+	if l.over {
+		return l.stop.Load()
+	}
 	if !l.inbox.Empty() || !l.back.Empty() || l.announce.Epoch() > l.shard.Epoch() || l.shard.Closing() || l.stop.Load() {
 		return true
 	}
@@ -203,15 +216,19 @@ func (l *Loop) ready() bool {
 
 // Turn does a bounded amount of whatever there is to do and reports whether there was anything.
 func (l *Loop) Turn(now clock.Instant) (busy bool) {
+	if l.over {
+		return false
+	}
 	l.turns++
+	l.shard.HoldEgress(l.outflow.Full()) // P36.
 	if epoch := l.announce.Epoch(); epoch > l.shard.Epoch() {
 		l.cut(epoch)
 		busy = true
 	}
-	if l.shard.Advance(now, l.pace.Timers) {
-		busy = true
+	if !l.sealed {
+		busy = l.shard.Advance(now, l.pace.Timers) || busy
+		busy = l.takeBack(now) || busy
 	}
-	busy = l.takeBack(now) || busy
 	inside := l.takeInside(now)
 	if !inside || l.turns%outsideEvery == 0 {
 		busy = l.takeOutside(now) || busy
@@ -223,10 +240,12 @@ func (l *Loop) Turn(now clock.Instant) (busy bool) {
 	return l.flush() || inside || busy
 }
 
+// cut ends the shard's epoch. What it has left in the outlets has been handed over.
 func (l *Loop) cut(epoch statefun.Epoch) {
 	start := time.Now()
 	l.shard.Cut(epoch)
 	l.stopped(start)
+	l.sealed = l.announce.Last() == epoch-1
 }
 
 func (l *Loop) encode() {
@@ -302,6 +321,9 @@ func (l *Loop) takeOutside(now clock.Instant) (any bool) {
 		}
 	}
 	for range l.pace.Batches {
+		if l.sealed {
+			break // P40: the doors are closed.
+		}
 		b := l.inbox.Pop()
 		if b == nil {
 			break
@@ -309,6 +331,9 @@ func (l *Loop) takeOutside(now clock.Instant) (any bool) {
 		any = true
 		l.consumed += b.Bytes()
 		l.shard.Step(now, b)
+		if b.Ticket != nil {
+			l.settle(b.Ticket)
+		}
 		l.hooks.Recycle(b)
 	}
 	return any
@@ -320,80 +345,16 @@ func (l *Loop) step(now clock.Instant, b *envelope.Batch, ring int) {
 		invariant.Failf("shard %d: ring %d goes back from epoch %d to %d", l.shard.ID(), ring, l.newest[ring], b.Epoch)
 	}
 	l.newest[ring] = b.Epoch
+	if planted.LoopbackNotLogged && ring == l.shard.ID() && len(b.Envelopes) > 0 && b.Epoch < l.shard.Epoch() {
+		b.Epoch = 0
+	}
+	if b.Epoch > l.shard.Epoch() && !planted.NewerDoesNotCut {
+		l.flush() // So that what leaves is of the epoch that is open then.
+		l.cut(b.Epoch)
+	}
 	l.consumed += b.Bytes()
+	if l.sealed && b.Epoch == l.shard.Epoch() && len(b.Envelopes) > 0 {
+		return // P40: nothing runs that the last epoch does not need. Its markers and what is in flight do.
+	}
 	l.shard.Step(now, b)
-}
-
-// flush hands over what the turn has left in the outlets, and accounts for it: first what it adds, so
-// that queued bytes never dip while something is on its way.
-func (l *Loop) flush() (any bool) {
-	var produced int64
-	for to := range l.out {
-		for _, b := range l.shard.Peek(to) {
-			produced += b.Bytes()
-		}
-	}
-	egress := l.shard.EgressBytes()
-	held := l.shard.Waiting() + egress
-	l.stats.hold(l.shard.SuspendedBytes() + egress)
-	change := produced + held - l.accounted - l.consumed
-	l.gate.Add(change)
-	any = produced != 0 || l.consumed != 0 || change != 0 // Retries take from what waits, and may send nothing.
-	l.accounted, l.consumed = held, 0
-
-	for to, r := range l.out {
-		batches := l.shard.Drain(to)
-		if len(batches) == 0 {
-			continue
-		}
-		any = true
-		for _, b := range batches {
-			r.Push(b)
-		}
-		if to != l.shard.ID() {
-			l.peers[to].Wake()
-		}
-	}
-	for _, c := range l.shard.Calls() {
-		any = true
-		l.hooks.Invoke(c)
-	}
-	for _, b := range l.shard.DrainReplies() {
-		any = true
-		l.hooks.Replies(b)
-		l.shard.Recycle(b)
-	}
-	if l.hooks.Egress != nil {
-		for _, b := range l.shard.DrainEgress() {
-			l.accounted -= b.Bytes() // The outflow accounts for it from here on.
-			l.hooks.Egress(b)
-		}
-	}
-	for _, f := range l.shard.Failures() {
-		l.hooks.Failed(f)
-	}
-	if part, complete := l.shard.Part(); complete {
-		l.accounted -= part.EgressBytes // Likewise.
-		l.hooks.Part(part)
-	}
-	if any {
-		l.reclaim()
-		l.gate.Notify()
-	}
-	if l.turns%publishEvery == 0 {
-		l.publish()
-	}
-	return any
-}
-
-// reclaim takes back the batches that other shards have emptied.
-func (l *Loop) reclaim() {
-	for to, r := range l.out {
-		if to == l.shard.ID() {
-			continue
-		}
-		for b := r.Recycled(); b != nil; b = r.Recycled() {
-			l.shard.Recycle(b)
-		}
-	}
 }

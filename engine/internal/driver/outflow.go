@@ -3,38 +3,56 @@
 package driver
 
 import (
-	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/mailbox"
+	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // Outflow carries the records of committed epochs to the sinks: one queue and one goroutine for each, so
 // that a slow sink holds up its own records and, through the gate, ingress, but no other sink.
+//
+//	emitted ──commit (put)──► released ──published──► done, by the sink ──next commit (delete)──► forgotten
+//
+// Until they are forgotten they are in every checkpoint: a restart publishes them again, under the same names.
 type Outflow struct {
-	application string
-	sinks       []*Drain // By egress number.
-	gate        *mailbox.Gate
-	types       func(envelope.Function) statefun.FunctionType
-	first       statefun.Epoch // What records are numbered with when there are no epochs.
-	pending     atomic.Int64   // Bytes that have been released and are not done.
+	c       OutflowConfig
+	pending atomic.Int64 // Bytes that have been released and are not done.
 
 	mu    sync.Mutex // Without epochs, shards release side by side.
 	index uint64     // Guarded by mu. Of the next record released without an epoch.
+
+	outbox outbox
 }
 
-// NewOutflow returns an outflow to the sinks, by egress number. types names the senders' function types.
-func NewOutflow(application string, sinks []*Drain, gate *mailbox.Gate, types func(envelope.Function) statefun.FunctionType, first statefun.Epoch) *Outflow {
-	return &Outflow{application: application, sinks: sinks, gate: gate, types: types, first: first}
+// OutflowConfig is what an outflow is made of.
+type OutflowConfig struct {
+	Application string
+	Sinks       []*Drain // By egress number.
+	Gate        *mailbox.Gate
+	// Types names the senders' function types; ok is false for a number that none has.
+	Types func(envelope.Function) (t statefun.FunctionType, ok bool)
+	First statefun.Epoch // What records are numbered with when there are no epochs.
+	// Stores is set when there are checkpoints that keep the records that are not done, by key groups of which
+	// there are KeyGroups.
+	Stores    bool
+	KeyGroups int
+	// BytesMax is how many bytes may be released and not done before functions that emit more wait (P36).
+	BytesMax int64
 }
+
+// NewOutflow returns an outflow to the sinks.
+func NewOutflow(c OutflowConfig) *Outflow { return &Outflow{c: c} }
 
 // Pending returns the bytes of records that are released and not done.
 func (o *Outflow) Pending() int64 { return o.pending.Load() }
+
+// Full reports whether those who emit records have to wait (P36). Anyone may ask.
+func (o *Outflow) Full() bool { return o.pending.Load() > o.c.BytesMax }
 
 // Release lets out the records of a committed epoch, in the order of shards and then of their emission
 // (P35).
@@ -42,7 +60,7 @@ func (o *Outflow) Release(epoch statefun.Epoch, parts [][]*envelope.Batch) {
 	var index uint64
 	for _, batches := range parts {
 		for _, b := range batches {
-			index = o.release(epoch, index, b)
+			index = o.release(epoch, index, b, o.c.Stores)
 		}
 	}
 }
@@ -51,144 +69,63 @@ func (o *Outflow) Release(epoch statefun.Epoch, parts [][]*envelope.Batch) {
 func (o *Outflow) ReleaseEarly(b *envelope.Batch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.index = o.release(o.first, o.index, b)
+	o.index = o.release(o.c.First, o.index, b, false)
 }
 
-func (o *Outflow) release(epoch statefun.Epoch, index uint64, b *envelope.Batch) uint64 {
+func (o *Outflow) release(epoch statefun.Epoch, index uint64, b *envelope.Batch, stored bool) uint64 {
 	if len(b.Envelopes) == 0 {
 		return index
 	}
-	bytes := b.Bytes()
-	o.pending.Add(bytes)
-	var left atomic.Int64
-	left.Store(int64(len(b.Envelopes)))
-	oneDone := func() {
-		if left.Add(-1) == 0 { // The batch's memory is one piece.
-			o.pending.Add(-bytes)
-			o.gate.Add(-bytes)
-			o.gate.Notify()
-		}
-	}
+	held := o.hold(b.Bytes(), len(b.Envelopes), stored)
 	for i := range b.Envelopes {
 		e := &b.Envelopes[i]
 		typename, value := b.Named(e)
 		fn, sender, _ := b.Caller(e)
-		o.sinks[e.Function].push(queued{done: oneDone, record: connector.Record{
-			Application: o.application,
-			Egress:      o.sinks[e.Function].egress,
-			Sender:      statefun.Address{Type: o.types(fn), ID: string(sender)},
+		from, _ := o.c.Types(fn)
+		d := o.c.Sinks[e.Function]
+		d.push(queued{from: held, record: connector.Record{
+			Application: o.c.Application,
+			Egress:      d.egress,
+			Sender:      statefun.Address{Type: from, ID: string(sender)},
 			Typename:    string(typename),
 			Value:       value, // The batch is not used again.
 			Epoch:       epoch,
 			Index:       index,
 		}})
+		if planted.OutboxDeletedEarly {
+			o.outbox.confirm(&connector.Record{Epoch: epoch, Index: index, Sender: statefun.Address{ID: string(sender)}}, o.c.KeyGroups)
+		}
 		index++
 	}
 	return index
 }
 
-// Drain is the way to one sink.
-type Drain struct {
-	egress string
-	sink   connector.Sink
-	failed func(connector.Record, error) // A record that will never be delivered.
-
-	mu     sync.Mutex
-	more   sync.Cond
-	queue  []queued // Guarded by mu.
-	closed bool     // Guarded by mu.
-
-	delivered, lost atomic.Int64
+// released is a number of records whose memory is one piece: it counts until the last of them is done.
+type released struct {
+	outflow *Outflow
+	bytes   int64
+	left    atomic.Int64
+	stored  bool // Checkpoints have them.
 }
 
-type queued struct {
-	record connector.Record
-	done   func()
+// hold has records count. The gate counts them already.
+func (o *Outflow) hold(bytes int64, records int, stored bool) *released {
+	o.pending.Add(bytes)
+	r := &released{outflow: o, bytes: bytes, stored: stored}
+	r.left.Store(int64(records))
+	return r
 }
 
-// NewDrain returns the way to a sink.
-func NewDrain(egress string, sink connector.Sink, failed func(connector.Record, error)) *Drain {
-	d := &Drain{egress: egress, sink: sink, failed: failed}
-	d.more.L = &d.mu
-	return d
-}
-
-// Egress returns the egress's name.
-func (d *Drain) Egress() string { return d.egress }
-
-// Open opens the sink.
-func (d *Drain) Open(ctx context.Context) error { return d.sink.Open(ctx) }
-
-// Counts returns how many records were delivered and how many never will be.
-func (d *Drain) Counts() (delivered, lost int64) { return d.delivered.Load(), d.lost.Load() }
-
-func (d *Drain) push(q queued) {
-	d.mu.Lock()
-	d.queue = append(d.queue, q)
-	d.mu.Unlock()
-	d.more.Signal()
-}
-
-// Run publishes until Close.
-func (d *Drain) Run() {
-	for batch, ok := d.take(true); ok; batch, ok = d.take(true) {
-		d.publish(batch)
+// done takes note that a record is done; confirmed, that a restart need not publish it again.
+func (r *released) done(record *connector.Record, confirmed bool) {
+	o := r.outflow
+	if confirmed && r.stored {
+		o.outbox.confirm(record, o.c.KeyGroups)
 	}
-}
-
-// Turn publishes what is there and reports whether there was anything. For simulations.
-func (d *Drain) Turn() bool {
-	batch, _ := d.take(false)
-	d.publish(batch)
-	return len(batch) > 0
-}
-
-func (d *Drain) take(wait bool) (batch []queued, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for wait && len(d.queue) == 0 && !d.closed {
-		d.more.Wait()
+	if r.left.Add(-1) > 0 {
+		return
 	}
-	batch, d.queue = d.queue, nil
-	return batch, len(batch) > 0
+	o.pending.Add(-r.bytes)
+	o.c.Gate.Add(-r.bytes)
+	o.c.Gate.Notify()
 }
-
-func (d *Drain) publish(batch []queued) {
-	for _, q := range batch {
-		d.publishOne(q)
-	}
-}
-
-// publishOne hands a record to the sink. A sink in process is the user's code: its panic loses the record,
-// visibly, and not the process.
-func (d *Drain) publishOne(q queued) {
-	var once sync.Once
-	done := func(err error) {
-		once.Do(func() {
-			if err != nil {
-				d.lost.Add(1)
-				d.failed(q.record, err)
-			} else {
-				d.delivered.Add(1)
-			}
-			q.done()
-		})
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			done(fmt.Errorf("the sink panicked: %v", p))
-		}
-	}()
-	d.sink.Publish(q.record, done)
-}
-
-// Stop lets Run return once everything has been published. Close closes the sink; it is called after.
-func (d *Drain) Stop() {
-	d.mu.Lock()
-	d.closed = true
-	d.mu.Unlock()
-	d.more.Signal()
-}
-
-// Close waits until the sink is done with what was published, or until ctx is done.
-func (d *Drain) Close(ctx context.Context) error { return d.sink.Close(ctx) }

@@ -7,17 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/mailbox"
+	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // Pump carries the events of one source to the shards: it takes credit, reads, routes, stamps, and at
 // each announcement cuts, noting where the source stands. All fields are owned by its goroutine unless
 // they say otherwise.
+//
+//	no stored position: open ──cut, commit of where the source begins──► read (P39)
+//	a stored position:  open at it ──────────────────────────────────► read
 type Pump struct {
 	name     string
 	source   connector.Source
@@ -33,6 +38,8 @@ type Pump struct {
 	open     []*envelope.Batch // By shard; nil when there is none.
 	full     []addressed       // In the order in which they filled.
 	position []byte            // Behind the last poll whose events have all been handed over.
+	stores   bool              // There is a store, from which a restart begins.
+	begun    *beginning        // nil: where the source begins is in the store, or need not be.
 	batchMax int
 	groups   []uint16 // Key group to shard.
 	epoch    statefun.Epoch
@@ -56,12 +63,23 @@ type Position struct {
 	Epoch    statefun.Epoch
 	Source   string
 	Position []byte
+	Ticket   *envelope.Ticket // Of the pump, which waits for the commit; nil: it does not.
+}
+
+// beginning is the position from which a new source begins, on its way into the store. Done is closed when it
+// is there.
+type beginning struct {
+	ticket envelope.Ticket
+	sent   bool
+	done   chan struct{}
 }
 
 // PumpConfig is what a pump is made of.
 type PumpConfig struct {
 	Name     string
 	Source   connector.Source
+	Position []byte // Where the source begins, by the store; nil: where it is configured to.
+	Stores   bool   // There is a store: what it does not know yet is committed before the first event is read.
 	Gate     *mailbox.Gate
 	Announce *Announcement
 	Cut      func(Position) // Must not wait.
@@ -76,6 +94,7 @@ type PumpConfig struct {
 func NewPump(c PumpConfig) *Pump {
 	return &Pump{
 		name: c.Name, source: c.Source, gate: c.Gate, announce: c.Announce, cut: c.Cut, failed: c.Failed,
+		position: slices.Clone(c.Position), stores: c.Stores,
 		events: connector.NewEvents(c.PollMax), batchMax: c.BatchMax, groups: c.Groups,
 		open: make([]*envelope.Batch, c.Shards), epoch: c.Announce.Epoch(),
 	}
@@ -101,9 +120,7 @@ func (p *Pump) Run(ctx context.Context) error {
 		p.turnUntil(ctx)
 		return nil
 	}
-	if err := p.source.Open(ctx, nil); err != nil {
-		p.fail(fmt.Errorf("open: %w", err))
-	}
+	p.Open(ctx)
 	p.turnUntil(ctx)
 	if err := p.source.Close(); err != nil {
 		return fmt.Errorf("source %s: close: %w", p.name, err)
@@ -111,12 +128,52 @@ func (p *Pump) Run(ctx context.Context) error {
 	return nil
 }
 
+// Open opens the source. It is called once, before the first turn.
+func (p *Pump) Open(ctx context.Context) {
+	if err := p.source.Open(ctx, slices.Clone(p.position)); err != nil {
+		p.fail(fmt.Errorf("open: %w", err))
+		return
+	}
+	if p.position == nil && p.stores {
+		p.begin()
+	}
+}
+
+// begin has the position that the source has chosen committed before anything is read: chosen again after a
+// crash, it could be another, and what lies between would be skipped (P39).
+func (p *Pump) begin() {
+	p.position = append([]byte{}, p.source.Position()...)
+	done := make(chan struct{})
+	p.begun = &beginning{done: done, ticket: envelope.Ticket{Durable: true, Done: func(*envelope.Ticket) { close(done) }}}
+	p.announce.Want(p.epoch)
+}
+
+// mayRead reports whether where the source begins is in the store.
+func (p *Pump) mayRead() bool {
+	if p.begun == nil {
+		return true
+	}
+	select {
+	case <-p.begun.done:
+		p.begun = nil
+		return true
+	default:
+		return false
+	}
+}
+
 func (p *Pump) turnUntil(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait := p.announce.Context(ctx, p.epoch)
-		if p.Quiet() {
+		wait := p.announce.Context(p.epoch)
+		switch {
+		case p.Quiet():
 			<-wait.Done()
-		} else {
+		case !p.mayRead():
+			select {
+			case <-p.begun.done:
+			case <-wait.Done():
+			}
+		default:
 			_ = p.gate.Wait(wait) // Turn looks for itself: an announcement ends the wait as well.
 		}
 		p.Turn(wait)
@@ -126,10 +183,10 @@ func (p *Pump) turnUntil(ctx context.Context) {
 // Turn does one round: cut if an epoch was announced, and, if there is credit, poll once and hand over.
 // Only the source may wait, until ctx is done.
 func (p *Pump) Turn(ctx context.Context) {
-	if epoch := p.announce.Epoch(); epoch > p.epoch {
+	if epoch := p.announce.Epoch(); epoch > p.epoch && (!planted.QuietPumpDoesNotCut || !p.Quiet()) {
 		p.cutTo(epoch)
 	}
-	if p.Quiet() || ctx.Err() != nil || !p.gate.Open() { // P4: credit first, then the record.
+	if p.Quiet() || ctx.Err() != nil || !p.mayRead() || !p.gate.Open() { // P4: credit first, then the record.
 		return
 	}
 	p.events.Reset()
@@ -220,6 +277,9 @@ func (p *Pump) flush() {
 		if b != nil && len(b.Envelopes) > 0 {
 			p.push(to, b)
 			p.open[to] = nil
+			if planted.PumpCutsWithinRecord {
+				return
+			}
 		}
 	}
 }
@@ -248,11 +308,28 @@ func (p *Pump) take(to int) *envelope.Batch {
 // marker goes behind, and the source's position belongs to the epoch that ends.
 func (p *Pump) cutTo(epoch statefun.Epoch) {
 	p.epoch = epoch
+	if planted.PumpCutsWithinRecord {
+		for _, b := range p.open {
+			if b != nil {
+				b.Epoch = epoch
+			}
+		}
+	}
 	for to := range p.out {
 		marker := p.take(to)
 		marker.Epoch = epoch
 		p.out[to].Push(marker)
 		p.loops[to].Wake()
 	}
-	p.cut(Position{Epoch: epoch - 1, Source: p.name, Position: append([]byte(nil), p.position...)})
+	at := Position{Epoch: epoch - 1, Source: p.name, Position: append([]byte(nil), p.position...)}
+	switch {
+	case planted.PositionNotedLate:
+		at.Position = p.position
+	case planted.PositionPlusOne && len(at.Position) > 0:
+		at.Position[0]++
+	}
+	if p.begun != nil && !p.begun.sent {
+		at.Ticket, p.begun.sent = &p.begun.ticket, true
+	}
+	p.cut(at)
 }

@@ -2,13 +2,9 @@
 
 package shard
 
-import (
-	"math/bits"
+import "math/bits"
 
-	"github.com/millrace-io/millrace/engine/internal/table"
-)
-
-// bitset marks slots. Slots are dense, so a plain bitset is smaller than a roaring bitmap wherever more
+// bitset marks slots of a table, or records of the store. They are dense, so a plain bitset is smaller than a roaring bitmap wherever more
 // than a sixteenth of them is dirty, and setting a bit costs a nanosecond instead of thirty
 // (docs/adr/0006-dirty-set.md).
 type bitset struct {
@@ -16,7 +12,7 @@ type bitset struct {
 	any   bool
 }
 
-func (b *bitset) set(s table.Slot) {
+func (b *bitset) set(s uint32) {
 	for int(s>>6) >= len(b.words) {
 		b.words = append(b.words, 0)
 	}
@@ -24,9 +20,18 @@ func (b *bitset) set(s table.Slot) {
 	b.any = true
 }
 
+// clear takes a slot out and reports whether it was in.
+func (b *bitset) clear(s uint32) bool {
+	if int(s>>6) >= len(b.words) || b.words[s>>6]&(1<<(s&63)) == 0 {
+		return false
+	}
+	b.words[s>>6] &^= 1 << (s & 63)
+	return true
+}
+
 // take removes the first slots at or after word i into slots, and returns how many there were and the word
 // to go on from. None means that the set is empty from there on.
-func (b *bitset) take(i int, slots []table.Slot) (n, next int) {
+func (b *bitset) take(i int, slots []uint32) (n, next int) {
 	for ; i < len(b.words); i++ {
 		w := b.words[i]
 		for ; w != 0; w &= w - 1 {
@@ -34,7 +39,7 @@ func (b *bitset) take(i int, slots []table.Slot) (n, next int) {
 				b.words[i] = w
 				return n, i
 			}
-			slots[n] = table.Slot(i<<6 + bits.TrailingZeros64(w))
+			slots[n] = uint32(i<<6 + bits.TrailingZeros64(w))
 			n++
 		}
 		b.words[i] = 0

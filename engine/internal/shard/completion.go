@@ -65,11 +65,11 @@ func (s *Shard) Complete(now clock.Instant, c *Call) {
 
 // learn takes note of state values that the function wants to be sent.
 func (s *Shard) learn(fn *Function, q *queue, c *Call) error {
-	if len(c.Known.List) > len(fn.specs.List) {
+	if c.Known.Declared > fn.specs.Declared {
 		fn.specs = c.Known
 	}
 	switch q.rounds++; {
-	case len(c.Known.List) == len(c.specs.List):
+	case c.Known.Declared == c.specs.Declared:
 		return errors.New("it asks for state, and for none that it has not been sent")
 	case q.rounds > roundsMax:
 		return fmt.Errorf("it asks for further state for the %dth time in a row", q.rounds)
@@ -98,6 +98,10 @@ func (s *Shard) callFailed(fn *Function, row *table.Row, p place, q *queue, mess
 	reason, retryAfter := remote.Broken, int64(0)
 	if e := (*remote.Error)(nil); errors.As(err, &e) {
 		reason, retryAfter = e.Reason, e.RetryAfter.Milliseconds()
+	}
+	if errors.Is(err, errHeld) {
+		s.retryAfter(p, heldRetry)
+		return
 	}
 	policy := &fn.Endpoint.Policy
 	s.Counts.Failures++
@@ -132,7 +136,7 @@ func (s *Shard) callFailed(fn *Function, row *table.Row, p place, q *queue, mess
 	}
 	switch {
 	case f.Suspended:
-		s.suspend(fn, q)
+		s.suspend(fn, row, q, err)
 	case f.DeadLetter && q.head == 0:
 		s.unqueue(p, row)
 	case f.DeadLetter:
@@ -161,7 +165,7 @@ func (s *Shard) deadLetter(fn *Function, row *table.Row, p place, q *queue, mess
 	for range messages {
 		var m remote.Message
 		s.show(s.stored.at(q.head-1), &m)
-		b, e := inv.PostEgress(fn.DeadLetter)
+		b, e := inv.postEgress(fn.DeadLetter)
 		b.SetNamed(e, alias(m.Typename), m.Value)
 		s.dequeue(fn, q)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/internal/table"
 	"github.com/millrace-io/millrace/engine/internal/timerwheel"
 )
@@ -18,6 +19,7 @@ const (
 	timerDelayed = uint64(iota) << 60 // A delayed message: its record in the store.
 	timerRetry                        // An address whose message failed: function<<32 | slot.
 	timerExpiry                       // An instance with state that expires: function<<32 | slot.
+	timerKey                          // An idempotency key: its place in the ring.
 	timerKind    = uint64(15) << 60
 )
 
@@ -64,8 +66,7 @@ func (inv *Invocation) PostAfter(delay int64, fn envelope.Function, input envelo
 		b, e := inv.discard(fn, input, hash, id)
 		return b, e, 0
 	}
-	token := s.nextID
-	s.nextID++
+	token := s.token()
 	inv.outLocal++ // It stays here until it is due.
 	due := s.now + clock.Instant(delay)
 	if due < s.now { // Some hundred million years from now.
@@ -114,10 +115,17 @@ func (s *Shard) applyStaged() {
 			s.cancel(t.token)
 		default:
 			record := s.stored.put(s.heap, inv.scratch, &inv.scratch.Envelopes[t.message])
-			s.stored.at(record).token = t.token
+			if !planted.TimersNotInCut {
+				s.freshen(record)
+			}
+			r := s.stored.at(record)
+			r.number, r.due = uint64(t.token), t.due
 			s.tokens[t.token] = pending{s.wheel.Add(int64(t.due), timerDelayed|uint64(record)), record}
 			if t.name != "" {
 				s.keepName(t)
+			}
+			if inv.fn.IdleAfter > 0 {
+				s.countDelayed(record)
 			}
 			s.delayed++
 		}
@@ -130,12 +138,18 @@ func (s *Shard) applyStaged() {
 
 func (s *Shard) cancel(token Token) {
 	p := s.tokens[token]
-	delete(s.tokens, token)
-	s.dropName(token)
 	if _, ok := s.wheel.Cancel(p.timer); !ok {
 		invariant.Failf("shard %d: token %d without a timer", s.id, token)
 	}
-	s.stored.drop(s.heap, p.record)
+	s.dropDelayed(token, p.record)
+}
+
+// dropDelayed forgets a delayed message that has come due or has been cancelled.
+func (s *Shard) dropDelayed(token Token, record uint32) {
+	s.uncountDelayed(record)
+	s.forget(record) // P15. First: it is encoded with its name.
+	delete(s.tokens, token)
+	s.dropName(token)
 	s.delayed--
 }
 
@@ -163,16 +177,14 @@ func (s *Shard) fire(now clock.Instant, most int) (more bool) {
 			record := uint32(payload)
 			e := s.stored.open(s.heap, record, &s.view)
 			s.forward(&s.view, e)
-			token := s.stored.at(record).token
-			delete(s.tokens, token)
-			s.dropName(token)
-			s.stored.drop(s.heap, record)
-			s.delayed--
+			s.dropDelayed(Token(s.stored.at(record).number), record)
 			s.Counts.Fired++
 		case timerRetry:
 			s.retry(timerPlace(payload))
 		case timerExpiry:
-			s.dropExpired(timerPlace(payload))
+			s.expire(timerPlace(payload))
+		case timerKey:
+			s.dropKey(uint32(payload))
 		}
 	}
 	return true

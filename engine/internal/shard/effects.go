@@ -145,6 +145,9 @@ func fill(b *envelope.Batch, e *envelope.Envelope, p *remote.Payload) {
 // alias views borrowed bytes as a string, for calls that copy what they keep.
 func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
+// bytesOf views a string as bytes, which nobody may change.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
 // clip keeps what strangers choose from filling errors.
 func clip(b []byte) string {
 	const most = 80

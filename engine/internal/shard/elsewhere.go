@@ -9,7 +9,6 @@ import (
 
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 	"github.com/millrace-io/millrace/engine/internal/table"
-	"github.com/millrace-io/millrace/engine/internal/timerwheel"
 	"github.com/millrace-io/millrace/engine/remote"
 )
 
@@ -17,10 +16,7 @@ import (
 // off the wire, in the form in which a checkpoint keeps them (docs/formats/entries.md). So they are copied
 // from one place to the next, and which values there are need not be known beforehand.
 type elsewhere struct {
-	values Cell
-	// expiry is the timer for the first value that will expire; 0 when none will. It is no part of the
-	// state: an instance that comes back from a checkpoint gets another.
-	expiry timerwheel.Handle
+	values Cell // A lease follows.
 }
 
 const elsewhereBytes = unsafe.Sizeof(elsewhere{})
@@ -33,19 +29,22 @@ func (s *Shard) entry(row *table.Row) []byte {
 	return s.heap.Get(c.ref, int(c.len))
 }
 
-// appendState puts all known state values into a request, and returns about how many bytes they take. The
+// appendState puts all declared state values into a request, and returns about how many bytes they take. The
 // request is what StateFun counts as a read: it moves the time of those values on that expire after it.
 func (s *Shard) appendState(c *Call, fn *Function, slot table.Slot, row *table.Row) (bytes int) {
 	c.State = c.State[:0]
 	for i := range c.specs.List {
 		spec := &c.specs.List[i]
+		if !spec.Declared {
+			continue
+		}
 		c.State = append(c.State, remote.State{Name: spec.Name, Typename: spec.Typename})
 		bytes += len(spec.Name) + len(spec.Typename) + messageBytes
 	}
 	entry := s.entry(row)
 	for v := range checkpoint.Values(entry) {
-		if v.Number >= len(c.State) {
-			continue // Never declared in this run.
+		if v.Number >= len(c.specs.List) || c.specs.shown[v.Number] < 0 {
+			continue // Not declared, as far as this request knows.
 		}
 		spec := &c.specs.List[v.Number]
 		if s.isOver(spec, &v) {
@@ -55,22 +54,16 @@ func (s *Shard) appendState(c *Call, fn *Function, slot table.Slot, row *table.R
 			s.touch(fn, slot, row) // P13: what is frozen is encoded as it was.
 			v.SetStamp(entry, int64(s.now))
 		}
-		c.State[v.Number].Present, c.State[v.Number].Value = true, v.Bytes
+		shown := &c.State[c.specs.shown[v.Number]]
+		shown.Present, shown.Value = true, v.Bytes
 		bytes += len(v.Bytes)
 	}
 	return bytes
 }
 
 // isOver reports whether a value has expired: as in StateFun, in the very millisecond.
-func (s *Shard) isOver(spec *remote.Spec, v *checkpoint.Value) bool {
-	return v.Stamped && spec.Expiry != remote.Never && int64(s.now) >= expiresAt(spec, v.Stamp)
-}
-
-func expiresAt(spec *remote.Spec, stamp int64) int64 {
-	if at := stamp + spec.TTL; at >= stamp {
-		return at
-	}
-	return math.MaxInt64
+func (s *Shard) isOver(spec *Spec, v *checkpoint.Value) bool {
+	return v.Stamped && spec.Expiry != remote.Never && int64(s.now) >= expiresAt(v.Stamp, spec.TTL)
 }
 
 // change is what becomes of one state value.
@@ -86,7 +79,7 @@ func (inv *Invocation) mutate(specs *Specs, mutations []remote.Mutation) error {
 	for i := range mutations {
 		m := &mutations[i]
 		number, ok := specs.Number(alias(m.Name))
-		if !ok {
+		if !ok || !specs.List[number].Declared {
 			return fmt.Errorf("state %q: it has not been declared", clip(m.Name))
 		}
 		if m.Delete {
@@ -143,34 +136,24 @@ func appendChanges(dst []byte, changes []change) []byte {
 		if !c.present {
 			continue
 		}
-		if c.value.Stamped {
-			dst = checkpoint.AppendStampedNumber(dst, number, c.value.Stamp)
-		} else {
-			dst = checkpoint.AppendValueNumber(dst, number)
-		}
-		var start int
-		dst, start = checkpoint.BeginLength(dst)
-		dst = checkpoint.EndLength(append(dst, c.value.Bytes...), start)
+		c.value.Number = number
+		dst = appendValue(dst, &c.value)
 	}
 	return dst
 }
 
-// watchExpiry sets a timer for the first value of an idle instance that will expire, unless there is one:
-// values that live longer than was thought are looked at again when it fires, so that an invocation costs
-// no timer.
-func (s *Shard) watchExpiry(fn *Function, slot table.Slot, row *table.Row) {
-	if !fn.specs.expire() || elsewhereOf(row).expiry != 0 {
-		return
-	}
+// firstOverElsewhere returns when the first value of an instance will expire.
+func (s *Shard) firstOverElsewhere(fn *Function, row *table.Row) int64 {
 	first := int64(math.MaxInt64)
+	if !fn.specs.expire() {
+		return first
+	}
 	for v := range checkpoint.Values(s.entry(row)) {
 		if v.Stamped && v.Number < len(fn.specs.List) && fn.specs.List[v.Number].Expiry != remote.Never {
-			first = min(first, expiresAt(&fn.specs.List[v.Number], v.Stamp))
+			first = min(first, expiresAt(v.Stamp, fn.specs.List[v.Number].TTL))
 		}
 	}
-	if first < math.MaxInt64 {
-		elsewhereOf(row).expiry = s.wheel.Add(first, timerExpiry|uint64(fn.number)<<32|uint64(slot))
-	}
+	return first
 }
 
 // expire reports whether any value does.
@@ -183,35 +166,18 @@ func (s *Specs) expire() bool {
 	return false
 }
 
-// dropExpired removes the values of an instance that have expired. One that is being invoked is left alone:
-// its bytes are borrowed, and it is looked at when it is idle again.
-func (s *Shard) dropExpired(p place) {
-	fn := s.fns[p.fn]
-	row := fn.table.Row(p.slot)
-	elsewhereOf(row).expiry = 0
-	if row.Flags&flagQueued != 0 {
-		return
-	}
+// dropOver removes the values of an instance that have expired, and for which nothing is under way.
+func (s *Shard) dropOver(fn *Function, slot table.Slot, row *table.Row) {
 	s.encoded = appendChanges(s.encoded[:0], s.gather(row, fn.specs))
 	cell := &elsewhereOf(row).values
-	if len(s.encoded) < int(cell.len) {
-		s.touch(fn, p.slot, row)
-		old := cell.ref
-		cell.ref, cell.len = s.heap.Put(s.encoded), uint32(len(s.encoded))
-		s.heap.Free(old)
-		if len(s.encoded) == 0 {
-			row.Present = 0
-			s.leave(fn, p.slot, row)
-			return
-		}
+	if len(s.encoded) == int(cell.len) {
+		return
 	}
-	s.watchExpiry(fn, p.slot, row)
-}
-
-// forgetExpiry cancels the timer of an instance that goes.
-func (s *Shard) forgetExpiry(row *table.Row) {
-	if h := elsewhereOf(row).expiry; h != 0 {
-		s.wheel.Cancel(h)
-		elsewhereOf(row).expiry = 0
+	s.touch(fn, slot, row)
+	old := cell.ref
+	cell.ref, cell.len = s.heap.Put(s.encoded), uint32(len(s.encoded))
+	s.heap.Free(old)
+	if len(s.encoded) == 0 {
+		row.Present = 0
 	}
 }

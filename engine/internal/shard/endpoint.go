@@ -89,17 +89,32 @@ func (l *line) pop() place {
 }
 
 // Specs are the state values that are known of a function type that runs elsewhere, by number. They are
-// never changed: more are known in other Specs, which begin with the same ones.
+// never changed: more are known, or declared, in other Specs, in which the numbers mean the same.
 type Specs struct {
-	List   []remote.Spec
+	List     []Spec
+	Declared int // How many of List are.
+
 	byName map[string]int
+	shown  []int // By number: where requests have the value. -1: they do not.
+}
+
+// Spec is a state value. Requests have those that the function has declared since the start; one that is only
+// known from a checkpoint waits for that, as in StateFun, and its bytes stay what they are.
+type Spec struct {
+	remote.Spec
+	Declared bool
 }
 
 // NewSpecs numbers the values in list.
-func NewSpecs(list []remote.Spec) *Specs {
-	s := &Specs{List: list, byName: make(map[string]int, len(list))}
+func NewSpecs(list []Spec) *Specs {
+	s := &Specs{List: list, byName: make(map[string]int, len(list)), shown: make([]int, len(list))}
 	for i := range list {
 		s.byName[list[i].Name] = i
+		s.shown[i] = -1
+		if list[i].Declared {
+			s.shown[i] = s.Declared
+			s.Declared++
+		}
 	}
 	return s
 }
@@ -132,9 +147,14 @@ func (s *Shard) add(fn *Function) {
 	fn.number = envelope.Function(len(s.fns))
 	if fn.Endpoint != nil {
 		fn.StateBytes = int(elsewhereBytes)
-		if fn.specs == nil {
+		if fn.specs = fn.Known; fn.specs == nil {
 			fn.specs = noSpecs
 		}
+	}
+	fn.layLease()
+	fn.special = fn.Endpoint != nil || fn.External || fn.Absent
+	if fn.Undeclared {
+		fn.StateBytes = (fn.StateBytes+7)&^7 + int(CellBytes)
 	}
 	if fn.StateBytes > len(s.undo) {
 		s.undo = make([]byte, fn.StateBytes)

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/internal/table"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
@@ -18,6 +19,7 @@ import (
 //	open e ──cut──► open e+1, closing e ──markers in, dirty encoded──► part of e ──► open e+1
 type epochs struct {
 	now     statefun.Epoch // The open one.
+	off     bool           // It never ends.
 	closing bool
 	markers int // Of the closing epoch: how many senders have crossed.
 
@@ -25,8 +27,11 @@ type epochs struct {
 	fn, word int
 	drained  bool
 
+	record  int       // The word in the set of records to go on from.
 	changes [2][]byte // By parity.
 	key     []byte    // Scratch.
+	value   []byte    // Likewise.
+	image   []byte    // Likewise.
 }
 
 // dirtyFlags[p] marks a row as dirty in an epoch of parity p.
@@ -37,9 +42,11 @@ func (e *epochs) parity() int { return int(e.now & 1) }
 // Part is the shard's share of an epoch.
 type Part struct {
 	backend.Part
-	Epoch  statefun.Epoch
-	Now    clock.Instant     // The shard's high water (P37).
-	Egress []*envelope.Batch // Records in order; their envelopes carry the egress's number.
+	Epoch statefun.Epoch
+	Now   clock.Instant // The shard's high water (P37).
+	// Numbers is the greatest number of a message so far (P11).
+	Numbers uint64
+	Egress  []*envelope.Batch // Records in order; their envelopes carry the egress's number.
 
 	// EgressBytes is what Egress holds, as EgressBytes counted it.
 	EgressBytes int64
@@ -48,12 +55,12 @@ type Part struct {
 // Epoch returns the open epoch.
 func (s *Shard) Epoch() statefun.Epoch { return s.epoch.now }
 
-// receive takes note of a batch's epoch.
-func (s *Shard) receive(b *envelope.Batch) {
+// receive takes note of a batch's epoch, and reports whether it is in flight across the cut.
+func (s *Shard) receive(b *envelope.Batch) (inFlight bool) {
 	if b.Epoch == 0 {
-		return // From a door: it belongs to the epoch of the step that takes it (P18).
+		return false // From a door: it belongs to the epoch of the step that takes it (P18).
 	}
-	if b.Epoch > s.epoch.now {
+	if b.Epoch > s.epoch.now && !planted.NewerDoesNotCut {
 		s.Cut(b.Epoch) // I4: the effects of b must not enter the epoch that ends.
 	}
 	if b.Epoch+1 < s.epoch.now {
@@ -61,7 +68,9 @@ func (s *Shard) receive(b *envelope.Batch) {
 	}
 	if len(b.Envelopes) == 0 {
 		s.epoch.markers++ // P2.
+		return false
 	}
+	return b.Epoch < s.epoch.now
 }
 
 // Cut ends the open epoch at this batch boundary: what has been left in the outlets belongs to it, a
@@ -78,11 +87,14 @@ func (s *Shard) Cut(epoch statefun.Epoch) {
 	s.sealed = append([]*envelope.Batch(nil), s.drain(s.egress())...) // The records leave for good.
 	s.epoch.now = epoch
 	s.epoch.closing, s.epoch.drained = true, false
-	s.epoch.markers, s.epoch.fn, s.epoch.word = 0, 0, 0
+	s.epoch.markers, s.epoch.fn, s.epoch.word, s.epoch.record = 0, 0, 0, 0
 	// P5: the epoch before the one that closes now is committed, so its bytes are free.
 	s.epoch.changes[s.epoch.parity()] = s.epoch.changes[s.epoch.parity()][:0]
 	for to := range len(s.outlets) - extraOutlets {
 		o := &s.outlets[to]
+		if planted.NoMarkerOnIdleRing && len(o.batches) == 0 {
+			continue
+		}
 		s.extend(o) // P2: a marker on every ring, the shard's own included.
 		o.open = nil
 	}
@@ -99,13 +111,16 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 		return false
 	}
 	parity := s.epoch.parity() ^ 1
+	if most = s.encodeRecords(parity, most); most == 0 {
+		return true
+	}
 	for ; s.epoch.fn < len(s.fns); s.epoch.fn, s.epoch.word = s.epoch.fn+1, 0 {
 		fn := s.fns[s.epoch.fn]
 		if !fn.dirty[parity].any {
 			continue
 		}
 		for {
-			var slots [groupMax]table.Slot
+			var slots [groupMax]uint32
 			n, next := fn.dirty[parity].take(s.epoch.word, slots[:min(most, groupMax)])
 			s.epoch.word = next
 			if n == 0 {
@@ -124,14 +139,14 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 // encodeGroup encodes the instances in slots that are still dirty: what was written meanwhile has been
 // encoded then, and what was removed is recorded. All rows are touched before the first is encoded, so
 // that their cache misses overlap.
-func (s *Shard) encodeGroup(fn *Function, slots []table.Slot, parity int) {
+func (s *Shard) encodeGroup(fn *Function, slots []uint32, parity int) {
 	var dirty [groupMax]bool
 	for i, slot := range slots {
-		dirty[i%groupMax] = fn.table.Row(slot).Flags&dirtyFlags[parity] != 0
+		dirty[i%groupMax] = fn.table.Row(table.Slot(slot)).Flags&dirtyFlags[parity] != 0
 	}
 	for i, slot := range slots {
 		if dirty[i%groupMax] {
-			s.encode(fn, fn.table.Row(slot), parity)
+			s.encode(fn, fn.table.Row(table.Slot(slot)), parity)
 		}
 	}
 }
@@ -139,14 +154,18 @@ func (s *Shard) encodeGroup(fn *Function, slots []table.Slot, parity int) {
 // Part returns the shard's share of the closing epoch once it is complete: every sender has crossed and
 // every frozen instance is encoded (P7). Its bytes are valid until the cut after the next.
 func (s *Shard) Part() (p Part, ok bool) {
-	if !s.epoch.closing || !s.epoch.drained || s.epoch.markers < s.senders {
+	senders := s.senders
+	if planted.PartWithoutPumps {
+		senders = len(s.outlets) - extraOutlets
+	}
+	if !s.epoch.closing || !s.epoch.drained && !planted.PartNotEncoded || s.epoch.markers < senders {
 		return Part{}, false
 	}
 	s.epoch.closing = false
 	p = Part{
-		Part:   backend.Part{Shard: s.id, Changes: s.epoch.changes[s.epoch.parity()^1]},
-		Epoch:  s.epoch.now - 1,
-		Now:    s.now,
+		Part:  backend.Part{Shard: s.id, Changes: s.epoch.changes[s.epoch.parity()^1]},
+		Epoch: s.epoch.now - 1,
+		Now:   s.now, Numbers: s.numbers,
 		Egress: s.sealed, EgressBytes: s.sealedBytes,
 	}
 	s.sealed, s.sealedBytes = nil, 0
@@ -160,11 +179,11 @@ func (s *Shard) touch(fn *Function, slot table.Slot, row *table.Row) {
 	if row.Flags&dirtyFlags[parity] != 0 {
 		return
 	}
-	if row.Flags&dirtyFlags[parity^1] != 0 {
+	if row.Flags&dirtyFlags[parity^1] != 0 && !planted.FrozenWritten {
 		s.encode(fn, row, parity^1)
 	}
 	row.Flags |= dirtyFlags[parity]
-	fn.dirty[parity].set(slot)
+	fn.dirty[parity].set(uint32(slot))
 }
 
 // encode puts a row's state into the part of the closing epoch.
@@ -187,8 +206,15 @@ func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 	}
 	for number := range fn.Values {
 		if row.Present&(1<<number) != 0 {
-			changes = s.encodeValue(changes, number, &fn.Values[number], row)
+			changes = s.encodeValue(changes, &fn.Values[number], row)
 		}
+	}
+	if fn.Undeclared && row.Present&undeclaredBit != 0 {
+		c := fn.undeclared(row)
+		changes = append(changes, s.heap.Get(c.ref, int(c.len))...)
+	}
+	if fn.IdleAfter > 0 {
+		changes = checkpoint.AppendTouched(changes, *fn.messagedAt(row))
 	}
 	s.epoch.changes[parity] = checkpoint.EndLength(changes, start)
 	s.Counts.Encoded++
@@ -212,9 +238,11 @@ func (s *Shard) release(fn *Function, slot table.Slot, row *table.Row) {
 	if row.Flags&dirtyFlags[parity^1] != 0 {
 		s.encode(fn, row, parity^1) // P13: it lost its state in the epoch that closes, and waited since.
 	}
-	s.encodeAbsence(fn, row, parity)
-	if fn.Endpoint != nil {
-		s.forgetExpiry(row)
+	if !planted.FrozenDeleted {
+		s.encodeAbsence(fn, row, parity)
+	}
+	if fn.leased {
+		s.unwatch(fn, row)
 	}
 	fn.table.Release(slot, s.seed.Tag(fn.table.ID(row)))
 }

@@ -118,17 +118,17 @@ func TestExpiryTimer(t *testing.T) {
 	r.declare("w,w1000", "i,i1000", "n")
 	r.post(fnCart, "a x")
 	r.reply("a", "=w:1", "=i:1", "=n:1")
-	first := elsewhereOf(r.row(fnCart, "a")).expiry
+	first := r.s.fns[fnCart].lease(r.row(fnCart, "a")).timer
 	for range 99 {
 		r.pass(10)
 		r.post(fnCart, "a x")
 		r.reply("a", "=w:2")
-		if now := elsewhereOf(r.row(fnCart, "a")).expiry; now != first || r.s.wheel.Len() != 1 {
+		if now := r.s.fns[fnCart].lease(r.row(fnCart, "a")).timer; now != first || r.s.wheel.Len() != 1 {
 			t.Fatalf("another timer: %v, then %v; %d in all", first, now, r.s.wheel.Len())
 		}
 	}
 	r.pass(10) // It fires, and nothing has expired: both were moved on.
-	if now := elsewhereOf(r.row(fnCart, "a")).expiry; now == first || r.s.wheel.Len() != 1 {
+	if now := r.s.fns[fnCart].lease(r.row(fnCart, "a")).timer; now == first || r.s.wheel.Len() != 1 {
 		t.Errorf("after %v comes %v; %d in all", first, now, r.s.wheel.Len())
 	}
 	r.pass(989)

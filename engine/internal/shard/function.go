@@ -16,8 +16,11 @@ type Function struct {
 	// Endpoint is where the function runs; nil: here. DeadLetter is the egress of its policy.
 	Endpoint   *Endpoint
 	DeadLetter envelope.Function
-	// External marks a type whose addresses are callers outside: what is sent to them leaves.
-	External bool
+	// Known are the state values that are known at the start, of a function that runs elsewhere. nil: none.
+	Known *Specs
+	// External marks a type whose addresses are callers outside: what is sent to them leaves. Absent marks one
+	// that a checkpoint knows and nobody provides: its messages are parked (P38).
+	External, Absent bool
 
 	// Owner tells the state values of this function type from those of others.
 	Owner  unsafe.Pointer
@@ -30,12 +33,22 @@ type Function struct {
 
 	Values     []Value
 	StateBytes int
-	Retries    int // How often an invocation is tried again before its address is suspended.
+	// Undeclared says that checkpoints may have values of the type that are not among Values. They are kept.
+	Undeclared bool
+	// IdleAfter is how long, in milliseconds, an address may go without a message before it is dropped with all
+	// its state; 0: for ever. The endpoint's policy says so for what runs elsewhere.
+	IdleAfter int64
+	Retries   int // How often an invocation is tried again before its address is suspended.
 
 	// Counts are what has happened to the function since the shard's start.
 	Counts FunctionCounts
 
 	number     envelope.Function
+	special    bool // Its messages are not simply run.
+	leased     bool // Rows have a lease, at leaseAt,
+	renewed    bool // and invocations move it on.
+	leaseAt    uintptr
+	expiring   []int // Those of Values that expire.
 	table      *table.Table
 	dirty      [2]bitset // Slots that were changed, by the parity of the epoch.
 	specs      *Specs    // Of a function that runs elsewhere.
@@ -61,6 +74,8 @@ type Input struct {
 	Memory func(impl unsafe.Pointer, inv *Invocation, payload unsafe.Pointer) error
 	// Wire runs a message given in its wire encoding.
 	Wire func(impl unsafe.Pointer, inv *Invocation, payload []byte) error
+	// Encode appends the wire encoding of a memory image; nil when there is no Memory.
+	Encode func(dst []byte, p unsafe.Pointer) ([]byte, error)
 	// Check reports whether an encoding decodes.
 	Check func(payload []byte) error
 }
@@ -75,10 +90,18 @@ func (f *Function) Takes(typename string) bool {
 type Value struct {
 	Name     string
 	Typename string
+	Number   int // In checkpoints.
 	Offset   uintptr
+	Bytes    uintptr // How many there are of it.
+	// Expiry says whether the value expires, TTL after how many milliseconds. Then a stamp of 8 bytes lies in
+	// front of it.
+	Expiry Expiry
+	TTL    int64
 	// Encode appends the wire encoding of a value whose memory image lies at p. It is nil for a value
 	// that is kept encoded: then a Cell lies at Offset.
 	Encode func(dst []byte, p unsafe.Pointer) ([]byte, error)
+	// Decode is the way back. nil exactly when Encode is.
+	Decode func(p unsafe.Pointer, b []byte) error
 }
 
 // Cell is a state value that is kept in its wire encoding, in the shard's heap.

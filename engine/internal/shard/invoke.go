@@ -68,6 +68,9 @@ var (
 // invoke runs one message. All its effects happen, or none (I1): state is written in place and its old
 // content kept, everything else is appended to where it can be cut off again.
 func (s *Shard) invoke(fn *Function, slot table.Slot, row *table.Row, b *envelope.Batch, e *envelope.Envelope) error {
+	if fn.renewed {
+		s.look(fn, slot, row)
+	}
 	inv := s.enter(fn, slot, row)
 	inv.batch, inv.env = b, e
 
@@ -119,6 +122,8 @@ func (s *Shard) settle(fn *Function, slot table.Slot, row *table.Row) {
 	}
 	if row.Present == 0 {
 		s.leave(fn, slot, row)
+	} else if fn.renewed {
+		s.renew(fn, slot, row)
 	}
 }
 

@@ -3,6 +3,7 @@
 package shard
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/millrace-io/millrace/engine/internal/envelope"
@@ -31,7 +32,7 @@ type outlet struct {
 // payload into it, at once.
 func (inv *Invocation) Post(fn envelope.Function, input envelope.Input, hash uint64, id string) (*envelope.Batch, *envelope.Envelope) {
 	s := inv.shard
-	to := s.destination(fn, hash)
+	to := s.destination(fn, hash, id)
 	if to == s.id {
 		inv.outLocal++
 	}
@@ -41,12 +42,34 @@ func (inv *Invocation) Post(fn envelope.Function, input envelope.Input, hash uin
 // PostEgress appends a record for an egress, whose number stands in the place of a function's.
 func (inv *Invocation) PostEgress(egress envelope.Function) (*envelope.Batch, *envelope.Envelope) {
 	s := inv.shard
+	if s.egressHeld {
+		inv.Fail(errHeld)
+		return inv.discard(egress, envelope.Untyped, 0, "")
+	}
+	return inv.postEgress(egress)
+}
+
+func (inv *Invocation) postEgress(egress envelope.Function) (*envelope.Batch, *envelope.Envelope) {
+	s := inv.shard
 	inv.outEgress++
 	return inv.post(len(s.outlets)-extraOutlets+outletEgress, egress, envelope.Untyped, 0, "")
 }
 
-func (s *Shard) destination(fn envelope.Function, hash uint64) int {
+// HoldEgress has those who emit egress records wait, each at its address, until it is called again: what has
+// been emitted and has not left is over its limit (P36).
+func (s *Shard) HoldEgress(held bool) { s.egressHeld = held }
+
+// errHeld is why an invocation that emits records is tried again later, as if nothing had happened.
+var errHeld = errors.New("the egress is over its limit")
+
+// heldRetry is when, in milliseconds.
+const heldRetry = 20
+
+func (s *Shard) destination(fn envelope.Function, hash uint64, id string) int {
 	if s.function(fn).External {
+		if group, ok := s.keyedCaller(id); ok {
+			return int(s.route[group])
+		}
 		return len(s.outlets) - extraOutlets + outletReplies
 	}
 	return int(s.route[statefun.KeyGroupOf(hash, len(s.route))])
@@ -124,7 +147,7 @@ func (s *Shard) extend(o *outlet) *envelope.Batch {
 
 // forward appends a copy of a message that has waited here, on behalf of its sender.
 func (s *Shard) forward(b *envelope.Batch, e *envelope.Envelope) {
-	o := &s.outlets[s.destination(e.Function, e.Hash)]
+	o := &s.outlets[s.destination(e.Function, e.Hash, alias(b.ID(e)))]
 	open := o.open
 	if open == nil || open.Full(s.batchMax) {
 		open = s.extend(o)

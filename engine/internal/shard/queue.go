@@ -5,6 +5,7 @@ package shard
 import (
 	"errors"
 
+	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/invariant"
@@ -73,9 +74,7 @@ func (h hopeless) Unwrap() error { return h.error }
 func (s *Shard) fail(b *envelope.Batch, e *envelope.Envelope, err error) {
 	inv := s.inv
 	s.rollback()
-	s.Counts.Failures++
 	p := place{inv.fn.number, inv.slot}
-	inv.fn.Counts.Failures++
 	q := s.newQueue()
 	s.queues[p] = q
 	inv.Row.Flags |= flagQueued
@@ -84,9 +83,15 @@ func (s *Shard) fail(b *envelope.Batch, e *envelope.Envelope, err error) {
 }
 
 func (s *Shard) attemptFailed(fn *Function, row *table.Row, p place, q *queue, err error) {
+	if errors.Is(err, errHeld) {
+		s.retryAfter(p, heldRetry)
+		return
+	}
+	s.Counts.Failures++
+	fn.Counts.Failures++
 	q.attempts++
 	if q.attempts > fn.Retries || s.inv.hopeless {
-		s.suspend(fn, q)
+		s.suspend(fn, row, q, err)
 	} else {
 		s.retryAfter(p, s.backOff(q.attempts))
 	}
@@ -98,12 +103,27 @@ func (s *Shard) attemptFailed(fn *Function, row *table.Row, p place, q *queue, e
 	})
 }
 
-func (s *Shard) suspend(fn *Function, q *queue) {
+// suspend has an address wait until somebody resumes it, also after a recovery.
+func (s *Shard) suspend(fn *Function, row *table.Row, q *queue, why error) {
+	const most = 256
+	reason := why.Error()
+	s.epoch.key = checkpoint.AppendSuspendedKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
+	s.put(s.epoch.parity(), s.groupOf(row.Hash), s.epoch.key, bytesOf(reason[:min(len(reason), most)]))
+	s.park(fn, q)
+}
+
+func (s *Shard) park(fn *Function, q *queue) {
 	q.suspended = true
 	s.Counts.Suspended++
 	fn.Counts.Suspended++
 	fn.Counts.Changes++
 	s.suspended += q.bytes
+}
+
+func (s *Shard) reportSuspended(fn *Function, row *table.Row, why error) {
+	s.failed = append(s.failed, Failure{
+		Address: statefun.Address{Type: fn.Type, ID: string(fn.table.ID(row))}, Err: why, Remote: fn.Endpoint != nil, Suspended: true,
+	})
 }
 
 // backOff doubles from retryFirst to retryMost, less up to half of it by chance: addresses that failed
@@ -121,7 +141,10 @@ func (s *Shard) retryAfter(p place, delay int64) {
 }
 
 func (s *Shard) enqueue(fn *Function, q *queue, b *envelope.Batch, e *envelope.Envelope) {
-	record := s.stored.put(s.heap, b, e)
+	s.enqueueRecord(fn, q, s.keep(b, e))
+}
+
+func (s *Shard) enqueueRecord(fn *Function, q *queue, record uint32) {
 	if q.head == 0 {
 		q.head = record + 1
 	} else {
@@ -152,7 +175,7 @@ func (s *Shard) dequeue(fn *Function, q *queue) {
 	q.bytes -= bytes
 	s.waiting -= bytes
 	fn.count(-1, -bytes)
-	s.stored.drop(s.heap, record)
+	s.forget(record)
 }
 
 // unqueue lets an address at which nothing waits any more be invoked directly again.
@@ -167,8 +190,9 @@ func (s *Shard) unqueue(p place, row *table.Row) {
 	switch fn := s.fns[p.fn]; {
 	case row.Present == 0:
 		s.leave(fn, p.slot, row)
-	case fn.Endpoint != nil:
-		s.watchExpiry(fn, p.slot, row)
+	case fn.leased:
+		s.messaged(fn, p.slot, row)
+		s.watch(fn, p.slot, row)
 	}
 }
 
@@ -196,6 +220,8 @@ func (s *Shard) resume(p place, q *queue, row *table.Row, skip bool) {
 	fn.Counts.Suspended--
 	fn.Counts.Changes++
 	s.failed = append(s.failed, Failure{Address: statefun.Address{Type: fn.Type, ID: string(fn.table.ID(row))}, Resumed: true})
+	s.epoch.key = checkpoint.AppendSuspendedKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
+	s.delete(s.epoch.parity(), s.groupOf(row.Hash), s.epoch.key)
 	q.suspended, q.attempts = false, 0
 	q.begun, q.rounds, q.broken = false, 0, 0
 	if skip {
@@ -216,16 +242,19 @@ func (s *Shard) retry(p place) {
 		invariant.Failf("shard %d: retry of function %d, slot %d, where nothing waits", s.id, p.fn, p.slot)
 	}
 	fn := s.fns[p.fn]
-	if fn.Endpoint != nil {
+	row := fn.table.Row(p.slot)
+	switch {
+	case fn.Endpoint != nil:
 		fn.Endpoint.line.push(p)
 		return
+	case fn.Absent:
+		s.park(fn, q) // Without an entry: it goes on when there is somebody again.
+		s.reportSuspended(fn, row, errAbsent)
+		return
 	}
-	row := fn.table.Row(p.slot)
 	for range retryRun {
 		if err := s.invokeQueued(fn, p.slot, row, q); err != nil {
 			s.rollback()
-			s.Counts.Failures++
-			fn.Counts.Failures++
 			s.attemptFailed(fn, row, p, q, err)
 			return
 		}

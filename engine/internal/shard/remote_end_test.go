@@ -114,7 +114,7 @@ func (r *remoteRig) learn(c *Call) *Specs {
 	list := slices.Clone(known.List)
 	for _, spec := range c.Reply.Missing {
 		if _, ok := known.Number(spec.Name); !ok {
-			list = append(list, spec)
+			list = append(list, Spec{spec, true})
 		}
 	}
 	known = NewSpecs(list)

@@ -204,6 +204,9 @@ func (r *remoteRig) part() string {
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		if checkpoint.KindOf(c.Key) != checkpoint.KindState {
+			continue
+		}
 		number, id, err := checkpoint.ParseStateKey(c.Key)
 		if err != nil {
 			r.t.Fatal(err)

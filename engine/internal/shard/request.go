@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-io/millrace/engine/internal/envelope"
+	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/internal/table"
 	"github.com/millrace-io/millrace/engine/remote"
 )
@@ -21,6 +22,9 @@ import (
 
 // await has a message wait at an address where none does.
 func (s *Shard) await(fn *Function, slot table.Slot, row *table.Row, b *envelope.Batch, e *envelope.Envelope) {
+	if fn.IdleAfter > 0 {
+		s.look(fn, slot, row)
+	}
 	p := place{fn.number, slot}
 	q := s.newQueue()
 	s.queues[p] = q
@@ -88,6 +92,9 @@ func (s *Shard) appendMessages(c *Call, fn *Function, q *queue, bytes int) (coun
 	c.Messages = c.Messages[:0]
 	for record := q.head; record != 0 && count < most; count++ {
 		r := s.stored.at(record - 1)
+		if planted.CallNotInCut {
+			s.fresh[s.epoch.parity()].clear(record - 1)
+		}
 		more := messageBytes + int(r.arenaLen)
 		if count > 0 && bytes+more > fn.Endpoint.Policy.BytesMax {
 			break

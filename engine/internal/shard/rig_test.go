@@ -3,6 +3,7 @@
 package shard
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,6 +59,7 @@ type rig struct {
 	cancel map[string]bool // What Cancel has returned.
 	flaky  int
 	log    []string
+	store  map[string]backend.Entry // What the parts so far amount to.
 }
 
 type rigConfig struct {
@@ -75,7 +77,7 @@ type probeState struct {
 }
 
 func newRig(t rapid.TB, c rigConfig) *rig {
-	r := &rig{t: t, now: rigStart, tokens: map[string]Token{}, cancel: map[string]bool{}}
+	r := &rig{t: t, store: map[string]backend.Entry{}, now: rigStart, tokens: map[string]Token{}, cancel: map[string]bool{}}
 	if c.shards == 0 {
 		c.shards = 1
 	}
@@ -99,19 +101,26 @@ func newRig(t rapid.TB, c rigConfig) *rig {
 			{Typename: "test/word", Wire: func(impl unsafe.Pointer, inv *Invocation, payload []byte) error {
 				return (*rig)(impl).do(inv, string(payload))
 			}},
-			{Typename: "test/add", Memory: func(_ unsafe.Pointer, inv *Invocation, payload unsafe.Pointer) error {
+			{Typename: "test/add", Encode: encodeNumber, Memory: func(_ unsafe.Pointer, inv *Invocation, payload unsafe.Pointer) error {
 				inv.Touch()
 				stateOf(inv).n += *(*int64)(payload)
 				inv.Row.Present |= 1
 				return nil
+			}, Wire: func(_ unsafe.Pointer, inv *Invocation, payload []byte) error {
+				var n int64
+				if err := decodeNumber(unsafe.Pointer(&n), payload); err != nil {
+					return err
+				}
+				inv.Touch()
+				stateOf(inv).n += n
+				inv.Row.Present |= 1
+				return nil
 			}},
 		},
-		ByTypename: map[string]envelope.Input{"test/word": 0},
+		ByTypename: map[string]envelope.Input{"test/word": 0, "test/add": 1},
 		Values: []Value{
-			{Name: "n", Typename: "test/n", Encode: func(dst []byte, p unsafe.Pointer) ([]byte, error) {
-				return strconv.AppendInt(dst, *(*int64)(p), 10), nil
-			}},
-			{Name: "text", Typename: "test/text", Offset: unsafe.Offsetof(probeState{}.text)},
+			{Name: "n", Typename: "test/n", Encode: encodeNumber, Decode: decodeNumber},
+			{Name: "text", Typename: "test/text", Number: 1, Offset: unsafe.Offsetof(probeState{}.text)},
 		},
 		StateBytes: int(unsafe.Sizeof(probeState{})),
 		Retries:    c.retries,
@@ -310,9 +319,24 @@ func (r *rig) failures() string {
 	return strings.Join(all, ", ")
 }
 
-// part encodes what is frozen and returns the closing epoch's part: "put a n=1, delete b". The shard has
-// every marker.
+func encodeNumber(dst []byte, p unsafe.Pointer) ([]byte, error) {
+	return strconv.AppendInt(dst, *(*int64)(p), 10), nil
+}
+
+func decodeNumber(p unsafe.Pointer, b []byte) (err error) {
+	*(*int64)(p), err = strconv.ParseInt(string(b), 10, 64)
+	return err
+}
+
+// part encodes what is frozen and returns what the closing epoch's part says of state: "put a n=1, delete b".
 func (r *rig) part() string {
+	r.t.Helper()
+	states, _ := r.parts()
+	return states
+}
+
+// parts is part that also returns what the part says of messages in flight: "wait a test/word:+1, gone b".
+func (r *rig) parts() (states, messages string) {
 	r.t.Helper()
 	for r.s.EncodeFrozen(1) {
 	}
@@ -320,14 +344,96 @@ func (r *rig) part() string {
 	if !ok {
 		r.t.Fatalf("the part is not complete: %d markers, drained %v", r.s.epoch.markers, r.s.epoch.drained)
 	}
-	var all []string
+	var state, other []string
 	for c, err := range p.All() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		all = append(all, r.change(c))
+		r.apply(c)
+		if checkpoint.KindOf(c.Key) == checkpoint.KindState {
+			state = append(state, r.change(c))
+		} else {
+			other = append(other, r.flying(c))
+		}
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(state, ", "), strings.Join(other, ", ")
+}
+
+// apply changes the store, as a backend does. What a shard deletes must be there.
+func (r *rig) apply(c backend.Change) {
+	key := fmt.Sprintf("%d/%s", c.Group, c.Key)
+	if _, ok := r.store[key]; c.Delete && !ok {
+		r.t.Fatalf("the part deletes %q of group %d, which the store does not have", c.Key, c.Group)
+	}
+	if c.Delete {
+		delete(r.store, key)
+		return
+	}
+	r.store[key] = backend.Entry{Group: c.Group, Key: bytes.Clone(c.Key), Value: bytes.Clone(c.Value)}
+}
+
+// flying describes a change that is not about state.
+func (r *rig) flying(c backend.Change) string {
+	verb := map[bool]string{false: "", true: "gone "}[c.Delete]
+	switch checkpoint.KindOf(c.Key) {
+	case checkpoint.KindMessage:
+		_, id, _, err := checkpoint.ParseMessageKey(c.Key)
+		if err != nil || c.Delete {
+			return verb + string(id)
+		}
+		m, err := checkpoint.ParseMessage(c.Value)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return fmt.Sprintf("%s:%s", id, m.Value)
+	case checkpoint.KindDelayed:
+		if c.Delete {
+			return "gone delayed"
+		}
+		d, err := checkpoint.ParseDelayed(c.Value)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return fmt.Sprintf("%s:%s in %d", d.ID, d.Value, d.Due-rigStart)
+	case checkpoint.KindSuspended:
+		_, id, err := checkpoint.ParseSuspendedKey(c.Key)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return verb + "suspended " + string(id)
+	}
+	_, id, key, err := checkpoint.ParseKeyKey(c.Key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return fmt.Sprintf("%skey %s of %s", verb, key, id)
+}
+
+// reloaded returns a shard that has been loaded from the store, one of as many as there are.
+func (r *rig) reloaded(c rigConfig, more func(*Config)) *rig {
+	r.t.Helper()
+	given := c.more
+	c.more = func(config *Config) {
+		config.Now, config.Epoch, config.Numbers = r.now, r.s.Epoch()+1, r.s.numbers
+		for _, f := range []func(*Config){given, more} {
+			if f != nil {
+				f(config)
+			}
+		}
+	}
+	n := newRig(r.t, c)
+	n.now = r.now
+	for key, e := range r.store { // In any order.
+		if int(n.s.route[e.Group]) != n.s.id {
+			continue
+		}
+		n.store[key] = e
+		if err := n.s.Load(e); err != nil {
+			r.t.Fatalf("load %q: %v", key, err)
+		}
+	}
+	n.s.Loaded()
+	return n
 }
 
 func (r *rig) change(c backend.Change) string {
@@ -375,7 +481,7 @@ func breaks(f func()) (broken bool) {
 func (r *rig) idOn(shard int) string {
 	for i := 0; ; i++ {
 		id := "id" + strconv.Itoa(i)
-		if r.s.destination(fnProbe, statefun.KeyHash(id)) == shard {
+		if r.s.destination(fnProbe, statefun.KeyHash(id), id) == shard {
 			return id
 		}
 	}

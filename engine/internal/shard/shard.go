@@ -9,6 +9,7 @@
 package shard
 
 import (
+	"cmp"
 	"math/rand/v2"
 
 	"github.com/millrace-io/millrace/engine/internal/clock"
@@ -43,6 +44,12 @@ type Config struct {
 	Rand     *rand.Rand             // Jitter of retries, and the secret of the instance tables.
 	Now      clock.Instant
 	Epoch    statefun.Epoch // The first; 0 means 1.
+	// Numbers is the greatest number of a message that a checkpoint knows (P11), KeysMax how many idempotency
+	// keys are kept at most.
+	Numbers uint64
+	KeysMax int
+	// EpochsOff says that no epoch will ever end, so that nothing need be written for one.
+	EpochsOff bool
 	// Stack returns the stack of the goroutine that calls it, for the log; nil: stacks are not wanted.
 	Stack func() []byte
 }
@@ -81,7 +88,13 @@ type Shard struct {
 	tokens      map[Token]pending   // Delayed messages. Looked up, never ranged over.
 	names       map[Token]tokenName // Those of them that functions elsewhere have named,
 	byName      map[tokenName]Token // both ways.
-	nextID      Token
+	delayedBy   map[sender]*int     // How many of them spare their sender. Looked up, never ranged over.
+	numbers     uint64              // The greatest number of a message so far.
+	fresh       [2]bitset           // Records that no checkpoint knows, by the parity of the epoch in which they came.
+	flight      flight
+	keys        keyring
+	egressHeld  bool
+	loading     *loading // Until Loaded.
 
 	endpoints []*Endpoint
 	calls     []*Call  // Requests to be made.
@@ -168,14 +181,16 @@ func New(c Config) *Shard {
 		tokens:    make(map[Token]pending),
 		names:     make(map[Token]tokenName),
 		byName:    make(map[tokenName]Token),
+		delayedBy: make(map[sender]*int),
 		endpoints: c.Endpoints,
-		nextID:    Token(c.ID)<<48 + 1,
+		numbers:   c.Numbers,
+		keys:      newKeyring(cmp.Or(c.KeysMax, keysMax)),
 		now:       c.Now,
 		outlets:   make([]outlet, c.Shards+extraOutlets),
 	}
 	s.heap = table.NewHeap(s.arena)
 	s.seed = table.Seed{s.rand.Uint64(), s.rand.Uint64()}
-	s.epoch.now = max(c.Epoch, 1)
+	s.epoch.now, s.epoch.off = max(c.Epoch, 1), c.EpochsOff
 	s.undo = make([]byte, undoBytesMin)
 	for _, fn := range c.Functions {
 		s.add(fn)

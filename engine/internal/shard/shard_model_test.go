@@ -25,8 +25,11 @@ type model struct {
 	suspended map[string]bool
 	sent      map[string][]string // By sender: order is promised for each, not between them.
 
-	frozen map[string]string // The state of all at the last cut.
-	store  map[string]string // What the parts so far amount to.
+	frozen map[string]string   // The state of all at the last cut,
+	flying map[string][]string // and the messages in flight across it.
+	store  map[string]string   // What the parts so far amount to.
+
+	reloaded bool
 }
 
 type probeModel struct {
@@ -185,7 +188,7 @@ func (m *model) check() {
 			bytes += int64(len(id) * len(messages))
 		}
 	}
-	if got := m.r.s.Waiting(); got != bytes {
+	if got := m.r.s.Waiting(); got != bytes && !m.reloaded { // What was reloaded comes with its typename.
 		m.t.Fatalf("%d bytes wait; want %d", got, bytes)
 	}
 }
@@ -233,6 +236,7 @@ func TestShardModel(t *testing.T) {
 			if !maps.Equal(m.store, m.frozen) {
 				t.Fatalf("the parts amount to %v; the state at the cut was %v", m.store, m.frozen)
 			}
+			m.reload()
 			m.frozen = nil
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -269,7 +273,17 @@ func TestShardModel(t *testing.T) {
 				}
 				m.check() // What has been sent does not go with the part of this test.
 				r.cut()
-				m.frozen = m.described()
+				m.freeze()
+			},
+			"late": func(t *rapid.T) { // A batch from before the cut.
+				if m.frozen == nil {
+					return
+				}
+				r.flaky = 0
+				id, message := ids.Draw(t, "id"), messages.Draw(t, "message")
+				m.flying[id] = append(m.flying[id], message)
+				m.deliver(id, message)
+				r.s.Step(r.now, r.batch(r.s.Epoch()-1, id+" "+message))
 			},
 			"encode": func(t *rapid.T) { r.s.EncodeFrozen(rapid.IntRange(1, 3).Draw(t, "most")) },
 			"part": func(*rapid.T) {
@@ -290,7 +304,47 @@ func TestShardModel(t *testing.T) {
 			part()
 		}
 		r.cut()
-		m.frozen = m.described()
+		m.freeze()
 		part()
 	})
+}
+
+func (m *model) freeze() {
+	m.frozen, m.flying = m.described(), map[string][]string{}
+	for id, messages := range m.waiting {
+		m.flying[id] = slices.Clone(messages)
+	}
+}
+
+// reload recovers from the parts so far: a shard that has the state of the cut, and runs what was in flight across
+// it in its order (P9, P10).
+func (m *model) reload() {
+	was := map[string]bool{}
+	again := &model{t: m.t, r: m.r.reloaded(rigConfig{retries: 3, batchMax: 3}, nil), state: map[string]probeModel{}, waiting: m.flying, suspended: was, sent: map[string][]string{}, reloaded: true}
+	for id, s := range m.frozen {
+		again.state[id] = parseProbe(s)
+	}
+	for _, f := range again.r.s.Failures() {
+		was[f.Address.ID] = true
+	}
+	again.check()
+	for id := range was {
+		again.r.resume(id)
+	}
+	clear(was)
+	again.settle()
+	again.r.advance(10 * retryMost)
+	again.check()
+}
+
+func parseProbe(s string) (p probeModel) {
+	for field := range strings.FieldsSeq(s) {
+		if n, ok := strings.CutPrefix(field, "n="); ok {
+			_, _ = fmt.Sscan(n, &p.n)
+			p.has[0] = true
+		} else {
+			p.text, p.has[1] = strings.TrimPrefix(field, "text="), true
+		}
+	}
+	return p
 }

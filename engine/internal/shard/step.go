@@ -8,6 +8,7 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/invariant"
+	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/internal/table"
 )
 
@@ -19,10 +20,18 @@ import (
 //	older epoch: in flight ──────────┘
 func (s *Shard) Step(now clock.Instant, b *envelope.Batch) {
 	s.setNow(now)
-	s.receive(b)
+	inFlight := s.receive(b) && !planted.InFlightNotLogged
 	s.Counts.Batches++
-	for i := 0; i < len(b.Envelopes); {
-		i = s.run(b, i)
+	if inFlight {
+		s.logFlight(b)
+	}
+	if b.Ticket == nil || s.judge(b) {
+		for i := 0; i < len(b.Envelopes); {
+			i = s.run(b, i)
+		}
+	}
+	if inFlight {
+		s.landFlight()
 	}
 	s.dispatch()
 	s.releaseEmpties()
@@ -137,12 +146,30 @@ func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, l *lookup) {
 	case row.Flags&flagQueued != 0 || e.IsControl():
 		s.deliverQueued(fn, slot, row, b, e)
 		return
-	case fn.Endpoint != nil:
-		s.await(fn, slot, row, b, e)
+	case fn.special:
+		s.deliverSpecial(fn, slot, row, b, e)
 		return
 	}
 	if err := s.invoke(fn, slot, row, b, e); err != nil {
 		s.fail(b, e, err)
+	}
+}
+
+// deliverSpecial takes a message that no handler here is for.
+func (s *Shard) deliverSpecial(fn *Function, slot table.Slot, row *table.Row, b *envelope.Batch, e *envelope.Envelope) {
+	switch {
+	case fn.Endpoint != nil:
+		s.await(fn, slot, row, b, e)
+	case fn.External:
+		s.answer(b, e)
+		s.leave(fn, slot, row)
+	default: // Sent when there was one: it waits until there is again.
+		q := s.newQueue()
+		s.queues[place{fn.number, slot}] = q
+		row.Flags |= flagQueued
+		s.enqueue(fn, q, b, e)
+		s.park(fn, q) // Without an entry: it goes on when there is somebody again.
+		s.reportSuspended(fn, row, errAbsent)
 	}
 }
 

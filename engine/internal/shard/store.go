@@ -3,6 +3,9 @@
 package shard
 
 import (
+	"math"
+
+	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/internal/table"
 )
@@ -20,9 +23,13 @@ type stored struct {
 	envelope envelope.Envelope
 	arena    table.Ref // What of it lies outside the envelope.
 	arenaLen uint32
-	next     uint32 // The record behind it, plus one: in a queue, or in the free list.
-	token    Token  // Of a delayed message.
+	next     uint32        // The record behind it, plus one: in a queue, or in the free list.
+	number   uint64        // Of a message at its address: by it checkpoints order them. Of a delayed message: its token.
+	due      clock.Instant // Of a delayed message; else never.
 }
+
+// never is the due time of a message that waits for something else.
+const never clock.Instant = math.MinInt64
 
 const storeChunk = 1024
 
@@ -44,7 +51,7 @@ func (st *store) put(h *table.Heap, b *envelope.Batch, e *envelope.Envelope) (i 
 	c := &st.copied
 	c.Reset()
 	c.Copy(b, e)
-	*st.at(i) = stored{envelope: c.Envelopes[0], arena: h.Put(c.Arena), arenaLen: uint32(len(c.Arena))}
+	*st.at(i) = stored{envelope: c.Envelopes[0], arena: h.Put(c.Arena), arenaLen: uint32(len(c.Arena)), due: never}
 	return i
 }
 

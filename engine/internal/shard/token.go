@@ -2,8 +2,21 @@
 
 package shard
 
+import "github.com/millrace-io/millrace/engine/internal/planted"
+
 // Token names a delayed message that can be cancelled. Tokens are never reused.
 type Token uint64
+
+// tokenShardBits is how many bits of a token name the shard that made it.
+const tokenShardBits = 10
+
+// token returns a token that no shard of this application has ever made (P11).
+func (s *Shard) token() Token {
+	if planted.TokensCollide {
+		return Token(s.number() << tokenShardBits)
+	}
+	return Token(s.number()<<tokenShardBits | uint64(s.id))
+}
 
 // tokenName is the name that a function which runs elsewhere has given to a delayed message. It belongs to
 // the sender's id, whatever its type, as in StateFun; all of one id live on one shard.

@@ -11,8 +11,13 @@ import (
 )
 
 // encodeValue appends one state value of a row to an entry.
-func (s *Shard) encodeValue(dst []byte, number int, v *Value, row *table.Row) []byte {
-	dst, start := checkpoint.BeginLength(checkpoint.AppendValueNumber(dst, number))
+func (s *Shard) encodeValue(dst []byte, v *Value, row *table.Row) []byte {
+	if v.Expiry == Never {
+		dst = checkpoint.AppendValueNumber(dst, v.Number)
+	} else {
+		dst = checkpoint.AppendStampedNumber(dst, v.Number, *v.stamp(row.State()))
+	}
+	dst, start := checkpoint.BeginLength(dst)
 	at := unsafe.Add(row.State(), v.Offset)
 	if v.Encode == nil {
 		c := (*Cell)(at)
@@ -25,4 +30,31 @@ func (s *Shard) encodeValue(dst []byte, number int, v *Value, row *table.Row) []
 		}
 	}
 	return checkpoint.EndLength(dst, start)
+}
+
+// decodeValue puts a state value of an entry into a row.
+func (s *Shard) decodeValue(v *Value, row *table.Row, value *checkpoint.Value) error {
+	at := unsafe.Add(row.State(), v.Offset)
+	if v.Expiry != Never {
+		*v.stamp(row.State()) = unstamped
+		if value.Stamped {
+			*v.stamp(row.State()) = value.Stamp
+		}
+	}
+	if v.Decode == nil {
+		*(*Cell)(at) = Cell{ref: s.heap.Put(value.Bytes), len: uint32(len(value.Bytes))}
+		return nil
+	}
+	return v.Decode(at, value.Bytes)
+}
+
+// appendValue appends a state value as it is.
+func appendValue(dst []byte, v *checkpoint.Value) []byte {
+	if v.Stamped {
+		dst = checkpoint.AppendStampedNumber(dst, v.Number, v.Stamp)
+	} else {
+		dst = checkpoint.AppendValueNumber(dst, v.Number)
+	}
+	dst, start := checkpoint.BeginLength(dst)
+	return checkpoint.EndLength(append(dst, v.Bytes...), start)
 }
