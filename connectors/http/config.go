@@ -14,8 +14,13 @@ import (
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
-// AckAccepted acknowledges a message once the engine has accepted it.
-const AckAccepted = "accepted"
+// When a message is acknowledged.
+const (
+	// AckAccepted acknowledges a message once the engine has accepted it: a crash before the next commit loses it.
+	AckAccepted = "accepted"
+	// AckDurable acknowledges a message, and answers a call, once that is in a committed checkpoint.
+	AckDurable = "durable"
+)
 
 // IngressConfig says how an [Ingress] listens and what it takes. Zero values stand for the defaults.
 type IngressConfig struct {
@@ -26,9 +31,13 @@ type IngressConfig struct {
 	ReadTimeout  time.Duration // For a whole request, of which at most 5 s for its head; default 10 s.
 	WriteTimeout time.Duration // For a response; default 10 s.
 	IdleTimeout  time.Duration // Between two requests of a connection; default 60 s.
-	CallTimeout  time.Duration // For the answer of a call; default 30 s.
-	Ack          string        // AckAccepted, which is the default.
-	TLS          TLSConfig
+	CallTimeout  time.Duration // For the answer of a call, and for a durable acknowledgement; default 30 s.
+	// Ack is AckAccepted or AckDurable. The default is AckDurable with a backend that survives the process,
+	// AckAccepted with any other.
+	Ack string
+	// IdempotencyWindow is how long an Idempotency-Key is remembered, from the first message on; default 24 h.
+	IdempotencyWindow time.Duration
+	TLS               TLSConfig
 
 	// MaxConnections bounds the open connections, and with them file descriptors and memory: a
 	// connection costs some 24 KiB, and the body that it has sent so far. What comes beyond is
@@ -52,7 +61,10 @@ const (
 	timeoutMin     = time.Millisecond
 	timeoutMax     = 24 * time.Hour
 	bodyBytesMax   = 1 << 30
+	windowMin      = time.Second
+	windowMax      = 366 * 24 * time.Hour
 	connectionsMax = 1 << 20
+	addressMax     = 512 // With an Idempotency-Key it has to fit into connector.KeyBytesMax.
 	socketPathMax  = 107 // sun_path has 108 bytes with the closing zero.
 )
 
@@ -62,7 +74,7 @@ func (c IngressConfig) withDefaults() IngressConfig {
 	orElse(&c.WriteTimeout, 10*time.Second)
 	orElse(&c.IdleTimeout, 60*time.Second)
 	orElse(&c.CallTimeout, 30*time.Second)
-	orElse(&c.Ack, AckAccepted)
+	orElse(&c.IdempotencyWindow, 24*time.Hour)
 	orElse(&c.MaxConnections, 16384)
 	orElse(&c.Logger, slog.Default())
 	return c
@@ -82,9 +94,8 @@ func (c IngressConfig) problems() (p problems) {
 	p.timeout("writeTimeout", c.WriteTimeout)
 	p.timeout("idleTimeout", c.IdleTimeout)
 	p.timeout("callTimeout", c.CallTimeout)
-	if c.Ack != AckAccepted {
-		p = append(p, fieldError{"ack", fmt.Sprintf("%q: want %s", c.Ack, AckAccepted), "durable acknowledgements are not available"})
-	}
+	p.add(c.Ack == "" || c.Ack == AckAccepted || c.Ack == AckDurable, "ack", c.Ack, AckAccepted+" or "+AckDurable)
+	p.add(within(c.IdempotencyWindow, windowMin, windowMax), "idempotencyWindow", c.IdempotencyWindow, "1s to 8784h")
 	p.add((c.TLS.Cert == "") == (c.TLS.Key == ""), "tls", c.TLS, "cert and key together")
 	p.add(c.TLS.ClientCA == "" || c.TLS.Cert != "", "tls.clientCA", c.TLS.ClientCA, "cert and key beside it")
 	p.add(within(c.MaxConnections, 1, connectionsMax), "maxConnections", c.MaxConnections, "1 to 1048576")
@@ -99,7 +110,7 @@ func validAddress(address string) bool {
 		return path != "" && len(path) <= socketPathMax && path[0] != '@' && !strings.ContainsRune(path, 0)
 	}
 	_, port, err := net.SplitHostPort(address)
-	if err != nil {
+	if err != nil || len(address) > addressMax {
 		return false
 	}
 	_, err = strconv.ParseUint(port, 10, 16)

@@ -39,7 +39,14 @@ func TestIngressConfigValidate(t *testing.T) {
 		{"longest timeout", func(c *IngressConfig) { c.CallTimeout = 24 * time.Hour }, nil},
 		{"timeout over", func(c *IngressConfig) { c.CallTimeout = 24*time.Hour + 1 }, []string{"callTimeout"}},
 		{"accepted", func(c *IngressConfig) { c.Ack = "accepted" }, nil},
-		{"durable", func(c *IngressConfig) { c.Ack = "durable" }, []string{`ack: "durable": want accepted; durable`}},
+		{"durable", func(c *IngressConfig) { c.Ack = "durable" }, nil},
+		{"other ack", func(c *IngressConfig) { c.Ack = "perhaps" }, []string{`ack: "perhaps": want accepted or durable`}},
+		{"shortest window", func(c *IngressConfig) { c.IdempotencyWindow = time.Second }, nil},
+		{"window below", func(c *IngressConfig) { c.IdempotencyWindow = time.Second - 1 }, []string{"idempotencyWindow"}},
+		{"longest window", func(c *IngressConfig) { c.IdempotencyWindow = 366 * 24 * time.Hour }, nil},
+		{"window over", func(c *IngressConfig) { c.IdempotencyWindow = 366*24*time.Hour + 1 }, []string{"idempotencyWindow"}},
+		{"longest name", func(c *IngressConfig) { c.Address = strings.Repeat("x", 510) + ":1" }, nil},
+		{"name one over", func(c *IngressConfig) { c.Address = strings.Repeat("x", 511) + ":1" }, []string{"address:"}},
 		{"cert without key", func(c *IngressConfig) { c.TLS.Cert = "c" }, []string{"tls:"}},
 		{"client CA alone", func(c *IngressConfig) { c.TLS.ClientCA = "c" }, []string{"tls.clientCA"}},
 		{"most connections", func(c *IngressConfig) { c.MaxConnections = 1 << 20 }, nil},
@@ -76,7 +83,7 @@ func TestIngressConfigDefaults(t *testing.T) {
 	got.Logger = nil
 	want := IngressConfig{
 		MaxBodyBytes: 1 << 20, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		IdleTimeout: time.Minute, CallTimeout: 30 * time.Second, Ack: "accepted", MaxConnections: 16384,
+		IdleTimeout: time.Minute, CallTimeout: 30 * time.Second, IdempotencyWindow: 24 * time.Hour, MaxConnections: 16384,
 	}
 	if got != want {
 		t.Errorf("defaults %+v, want %+v", got, want)

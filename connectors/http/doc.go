@@ -25,8 +25,14 @@
 // the header Millrace-Key gives, or none. Every refusal, also of what is not HTTP, is JSON:
 // {"error":{"code":…,"message":…,"hint":…}}.
 //
-// A message is acknowledged when the engine has accepted it (ack: accepted); a crash before the next
-// commit loses it. The header Idempotency-Key has no effect.
+// With ack: durable, the default if the backend survives the process, a message is acknowledged when it is
+// in a committed checkpoint, and so is the answer of a call. With ack: accepted it is acknowledged when the
+// engine has it; a crash before the next commit loses it.
+//
+// A request with the header Idempotency-Key, 1 to 255 printable ASCII characters, counts once, however often
+// it is sent within the idempotencyWindow: a call that is repeated gets the answer of the first one. A key
+// belongs to one ingress and one target address; there, another body under the same key is refused with 422.
+// So a client that gets no answer, or a 503, sends the request again with the same key.
 //
 // # Egress
 //

@@ -23,6 +23,8 @@ import (
 
 // entry is an engine that notes what it is given. The functions, where set, decide the outcome.
 type entry struct {
+	durable bool
+	wait    func(ctx context.Context, d connector.Delivery) error // For what d promises.
 	onSend  func() error
 	onCall  func(ctx context.Context) (statefun.TypedValue, error)
 	onRoute func() error
@@ -51,7 +53,17 @@ func (e *entry) received() []received {
 	return append([]received{}, e.got...)
 }
 
-func (e *entry) Send(_ context.Context, to statefun.Address, m statefun.TypedValue, _ connector.Delivery) error {
+func (e *entry) keep(ctx context.Context, d connector.Delivery) error {
+	if e.wait == nil {
+		return nil
+	}
+	return e.wait(ctx, d)
+}
+
+func (e *entry) Send(ctx context.Context, to statefun.Address, m statefun.TypedValue, d connector.Delivery) error {
+	if err := e.keep(ctx, d); err != nil {
+		return err
+	}
 	if e.onSend != nil {
 		if err := e.onSend(); err != nil {
 			return err
@@ -61,11 +73,14 @@ func (e *entry) Send(_ context.Context, to statefun.Address, m statefun.TypedVal
 	return nil
 }
 
-func (e *entry) IsDurable() bool { return false }
+func (e *entry) IsDurable() bool { return e.durable }
 
 func (e *entry) Call(
-	ctx context.Context, from statefun.FunctionType, to statefun.Address, m statefun.TypedValue, _ connector.Delivery,
+	ctx context.Context, from statefun.FunctionType, to statefun.Address, m statefun.TypedValue, d connector.Delivery,
 ) (statefun.TypedValue, error) {
+	if err := e.keep(ctx, d); err != nil {
+		return statefun.TypedValue{}, err
+	}
 	e.note(received{by: "call of " + from.String(), to: to, typename: m.Typename, value: string(m.Value)})
 	if e.onCall == nil {
 		return statefun.TypedValue{Typename: m.Typename, Value: bytes.Clone(m.Value)}, nil
@@ -73,7 +88,10 @@ func (e *entry) Call(
 	return e.onCall(ctx)
 }
 
-func (e *entry) Route(_ context.Context, ingress string, ev connector.Event, _ connector.Delivery) error {
+func (e *entry) Route(ctx context.Context, ingress string, ev connector.Event, d connector.Delivery) error {
+	if err := e.keep(ctx, d); err != nil {
+		return err
+	}
 	if e.onRoute != nil {
 		if err := e.onRoute(); err != nil {
 			return err

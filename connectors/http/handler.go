@@ -20,6 +20,10 @@ func (in *Ingress) serve(ctx *fasthttp.RequestCtx) *server.Problem {
 	if p != nil {
 		return p
 	}
+	d, p := in.delivery(&ctx.Request.Header)
+	if p != nil {
+		return p
+	}
 	body, p := in.server.Body(ctx)
 	if p != nil {
 		return p
@@ -28,7 +32,7 @@ func (in *Ingress) serve(ctx *fasthttp.RequestCtx) *server.Problem {
 	if p != nil {
 		return p
 	}
-	return in.pass(ctx, t, v)
+	return in.pass(ctx, t, v, d)
 }
 
 // understand reads everything that the head of a request says.
@@ -51,28 +55,33 @@ func (in *Ingress) understand(ctx *fasthttp.RequestCtx) (t target, f form, p *se
 	return t, f, p
 }
 
-// pass hands the message to the engine and waits for the answer of a call.
-func (in *Ingress) pass(ctx *fasthttp.RequestCtx, t target, v statefun.TypedValue) *server.Problem {
+// pass hands the message to the engine and waits for what the client is promised.
+func (in *Ingress) pass(ctx *fasthttp.RequestCtx, t target, v statefun.TypedValue, d connector.Delivery) (p *server.Problem) {
+	wait := in.server.Context()
+	if t.verb == call || d.Durable {
+		var stop context.CancelFunc
+		wait, stop = context.WithTimeout(wait, in.c.CallTimeout)
+		defer stop()
+	}
 	var err error
+	var answer statefun.TypedValue
 	switch t.verb {
 	case send:
-		err = in.entry.Send(in.server.Context(), t.to, v, connector.Delivery{})
+		err = in.entry.Send(wait, t.to, v, d)
 	case route:
-		err = in.entry.Route(in.server.Context(), in.c.ID, connector.Event{
+		err = in.entry.Route(wait, in.c.ID, connector.Event{
 			Key: ctx.Request.Header.Peek(headerKey), Typename: v.Typename, Value: v.Value,
-		}, connector.Delivery{})
+		}, d)
 	case call:
-		wait, stop := context.WithTimeout(in.server.Context(), in.c.CallTimeout)
-		defer stop()
-		var answer statefun.TypedValue
-		if answer, err = in.entry.Call(wait, caller, t.to, v, connector.Delivery{}); err == nil {
-			writeAnswer(&ctx.Response, answer)
-			return nil
-		}
+		answer, err = in.entry.Call(wait, caller, t.to, v, d)
 	}
-	if err != nil {
-		return server.Refusal(err, t.to.Type)
+	switch {
+	case err != nil:
+		return refusal(err, t, d)
+	case t.verb == call:
+		writeAnswer(&ctx.Response, answer)
+	default:
+		ctx.SetStatusCode(fasthttp.StatusAccepted)
 	}
-	ctx.SetStatusCode(fasthttp.StatusAccepted)
 	return nil
 }

@@ -3,6 +3,7 @@
 package http
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -19,9 +20,11 @@ var (
 
 // Ingress is an HTTP server that hands what it is sent to the engine.
 type Ingress struct {
-	c      IngressConfig
-	server *server.Server
-	entry  connector.Entry // Written once in Open.
+	c       IngressConfig
+	server  *server.Server
+	scope   []byte          // What an Idempotency-Key is put behind.
+	entry   connector.Entry // Written once in Open.
+	durable bool            // Written once in Open.
 }
 
 // NewIngress makes an ingress of c, or says what is wrong with it. It does not listen yet.
@@ -29,7 +32,7 @@ func NewIngress(c IngressConfig) (*Ingress, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	in := &Ingress{c: c.withDefaults()}
+	in := &Ingress{c: c.withDefaults(), scope: append([]byte(cmp.Or(c.ID, c.Address)), 0)}
 	in.server = server.New(server.Config{
 		Name: "http ingress", Address: in.c.Address,
 		MaxBodyBytes: in.c.MaxBodyBytes, ReadTimeout: in.c.ReadTimeout, WriteTimeout: in.c.WriteTimeout,
@@ -43,6 +46,10 @@ func NewIngress(c IngressConfig) (*Ingress, error) {
 // Open begins to listen.
 func (in *Ingress) Open(ctx context.Context, entry connector.Entry) error {
 	in.entry = entry
+	in.durable = in.c.Ack == AckDurable || in.c.Ack == "" && entry.IsDurable()
+	if in.durable && !entry.IsDurable() {
+		in.c.Logger.Warn("http ingress acknowledges what is committed, but no commit survives the process", "address", in.c.Address)
+	}
 	conf, err := in.c.TLS.load()
 	if err == nil {
 		err = in.server.Open(ctx, conf)

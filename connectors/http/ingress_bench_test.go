@@ -18,7 +18,9 @@ type nowhere struct{}
 
 func (nowhere) IsDurable() bool { return false }
 
-func (nowhere) Send(context.Context, statefun.Address, statefun.TypedValue, connector.Delivery) error { return nil }
+func (nowhere) Send(context.Context, statefun.Address, statefun.TypedValue, connector.Delivery) error {
+	return nil
+}
 
 func (nowhere) Call(_ context.Context, _ statefun.FunctionType, _ statefun.Address, m statefun.TypedValue, _ connector.Delivery) (statefun.TypedValue, error) {
 	return statefun.TypedValue{Typename: m.Typename, Value: bytes.Clone(m.Value)}, nil

@@ -14,7 +14,8 @@ import (
 //	  address: 127.0.0.1:8090      # host:port or unix:/path
 //	  maxBodyBytes: 1MiB
 //	  readTimeout: 10s             # writeTimeout 10s, idleTimeout 60s, callTimeout 30s
-//	  ack: accepted
+//	  ack: durable                 # or accepted; the default is durable if the backend is
+//	  idempotencyWindow: 24h
 //	  tls: {cert: F, key: F, clientCA: F}
 //	---
 //	kind: io.millrace.http.v1/egress
@@ -40,10 +41,9 @@ func bindIngress(s *kind.Spec, to kind.Target) {
 		WriteTimeout: s.Duration("writeTimeout", 0, timeoutMin, timeoutMax),
 		IdleTimeout:  s.Duration("idleTimeout", 0, timeoutMin, timeoutMax),
 		CallTimeout:  s.Duration("callTimeout", 0, timeoutMin, timeoutMax),
-		Ack:          s.OneOf("ack", AckAccepted, AckAccepted, "durable"),
-	}
-	if s.Has("idempotencyWindow") {
-		s.Problem("idempotencyWindow", "not available: the header Idempotency-Key has no effect", "remove it")
+		Ack:          s.OneOf("ack", "", AckAccepted, AckDurable),
+
+		IdempotencyWindow: s.Duration("idempotencyWindow", 0, windowMin, windowMax),
 	}
 	tls := s.Sub("tls")
 	if tls != nil {

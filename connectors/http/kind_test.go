@@ -95,7 +95,7 @@ func TestKinds(t *testing.T) {
 func TestIngressKind(t *testing.T) {
 	defaults := IngressConfig{
 		Address: "127.0.0.1:8090", MaxBodyBytes: 1 << 20, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		IdleTimeout: time.Minute, CallTimeout: 30 * time.Second, Ack: "accepted", MaxConnections: 16384,
+		IdleTimeout: time.Minute, CallTimeout: 30 * time.Second, IdempotencyWindow: 24 * time.Hour, MaxConnections: 16384,
 	}
 	tests := []struct {
 		name string
@@ -105,11 +105,11 @@ func TestIngressKind(t *testing.T) {
 		{"defaults", mapping("address", "127.0.0.1:8090"), defaults},
 		{
 			"everything", mapping("id", "shop.io/http", "address", "unix:/run/in.sock", "maxBodyBytes", "2MiB", "readTimeout", "20s",
-				"writeTimeout", "1 min", "idleTimeout", "2h", "callTimeout", "500", "ack", "accepted",
+				"writeTimeout", "1 min", "idleTimeout", "2h", "callTimeout", "500", "ack", "durable", "idempotencyWindow", "2d",
 				"tls", mapping("cert", "c.pem", "key", "k.pem", "clientCA", "ca.pem")),
 			IngressConfig{
 				ID: "shop.io/http", Address: "unix:/run/in.sock", MaxBodyBytes: 2 << 20, ReadTimeout: 20 * time.Second,
-				WriteTimeout: time.Minute, IdleTimeout: 2 * time.Hour, CallTimeout: 500 * time.Millisecond, Ack: "accepted",
+				WriteTimeout: time.Minute, IdleTimeout: 2 * time.Hour, CallTimeout: 500 * time.Millisecond, Ack: "durable", IdempotencyWindow: 48 * time.Hour,
 				TLS: TLSConfig{Cert: "c.pem", Key: "k.pem", ClientCA: "ca.pem"}, MaxConnections: 16384,
 			},
 		},
@@ -154,12 +154,9 @@ func TestIngressKindProblems(t *testing.T) {
 			`4 spec.idleTimeout: "x": want a duration from 1ms to 24h0m0s, such as 20s or 2min`,
 			`5 spec.callTimeout: "-1s": want a duration from 1ms to 24h0m0s, such as 20s or 2min`,
 		}},
-		{"durable", mapping("address", address, "ack", "durable"), []string{
-			`2 spec.ack: "durable": want accepted; durable acknowledgements are not available`,
-		}},
 		{"other ack", mapping("address", address, "ack", ""), []string{`2 spec.ack: "": want one of accepted, durable`}},
-		{"window", mapping("address", address, "idempotencyWindow", "24h"), []string{
-			"2 spec.idempotencyWindow: not available: the header Idempotency-Key has no effect; remove it",
+		{"window", mapping("address", address, "idempotencyWindow", "999ms"), []string{
+			`2 spec.idempotencyWindow: "999ms": want a duration from 1s to 8784h0m0s, such as 20s or 2min`,
 		}},
 		{"no TLS in tls", mapping("address", address, "tls", mapping()), []string{
 			"2 spec.tls.cert: missing; give the path of a PEM file", "2 spec.tls.key: missing; give the path of a PEM file",
@@ -174,11 +171,11 @@ func TestIngressKindProblems(t *testing.T) {
 		{"unknown in tls", mapping("address", address, "tls", mapping("cert", "c", "key", "k", "ca", "x")), []string{
 			"3 spec.tls.ca: unknown field; the fields here are cert, clientCA, key",
 		}},
-		{"all at once", mapping("id", "x", "ack", "durable", "maxBodyBytes", "-1"), []string{
+		{"all at once", mapping("id", "x", "ack", "perhaps", "maxBodyBytes", "-1"), []string{
 			"0 spec.address: missing; give what to listen on: host:port or unix:/path",
 			`3 spec.maxBodyBytes: "-1": want a size from 1 to 1073741824 bytes, such as 1048576 or 1MiB`,
+			`2 spec.ack: "perhaps": want one of accepted, durable`,
 			`1 spec.id: "x": want <namespace>/<name>`,
-			`2 spec.ack: "durable": want accepted; durable acknowledgements are not available`,
 		}},
 	}
 	for _, tt := range tests {

@@ -40,6 +40,12 @@ func Refusal(err error, to statefun.FunctionType) *Problem {
 			Status: fasthttp.StatusUnsupportedMediaType, Code: "message_type_not_accepted",
 			Message: Printable(err.Error()), Hint: "send a type that the function accepts",
 		}
+	case errors.Is(err, connector.ErrKeyReused):
+		return &Problem{
+			Status: fasthttp.StatusUnprocessableEntity, Code: "idempotency_key_reused",
+			Message: "the idempotency key has been used for another message to this address",
+			Hint:    "use a new key for each message, and the same one only to send that message again",
+		}
 	case errors.Is(err, connector.ErrMalformed):
 		return &Problem{Status: fasthttp.StatusBadRequest, Code: "malformed", Message: Printable(withoutCode(err))}
 	case errors.Is(err, connector.ErrTooLarge):

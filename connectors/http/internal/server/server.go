@@ -26,6 +26,9 @@ const HeadBytesMax = 16 << 10
 // headTimeout bounds the time for the head of a request.
 const headTimeout = 5 * time.Second
 
+// lastWords is how long Close waits for answers to those it has given up on.
+const lastWords = 50 * time.Millisecond
+
 // Config says what a [Server] does. Every field but Finish and MaxConnectionsPerIP must be set.
 type Config struct {
 	Name    string // For the log, such as "http ingress".
@@ -138,8 +141,8 @@ func (s *Server) Closing() bool { return s.conns.closing.Load() }
 // Connections returns how many connections are open, and how many of them are in the middle of a request.
 func (s *Server) Connections() (open, busy int) { return s.conns.count() }
 
-// Close stops to accept, lets requests end that have begun, and cuts the connections that are left when
-// ctx is done. It is called once, last, also when Open failed.
+// Close stops to accept and lets requests end that have begun. When ctx is done it gives up on those, and cuts
+// the connections that are left. It is called once, last, also when Open failed.
 func (s *Server) Close(ctx context.Context) error {
 	close(s.closed)
 	defer s.giveUp()
@@ -157,6 +160,10 @@ func (s *Server) Close(ctx context.Context) error {
 	case <-idle:
 	case <-ctx.Done():
 		s.giveUp()
+		select { // Who has been waiting is told that it was in vain.
+		case <-idle:
+		case <-time.After(lastWords):
+		}
 		if n := s.conns.cut(); n > 0 {
 			err = errors.Join(err, fmt.Errorf("cut %d connections: %w", n, ctx.Err()))
 		}
