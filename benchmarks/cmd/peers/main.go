@@ -17,7 +17,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"github.com/millrace-io/millrace/benchmarks/rounds"
 )
 
 func main() {
@@ -33,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	set := flag.NewFlagSet("peers", flag.ContinueOnError)
 	set.SetOutput(stderr)
-	rounds := set.Int("rounds", 5, "how often everything is measured; medians are reported")
+	count := set.Int("rounds", 5, "how often everything is measured; medians are reported")
 	scale := set.Float64("scale", 1, "scale of the message counts; below 1 the run is shorter and says less")
 	keyList := set.String("keys", "1000,100000,1000000", "numbers of keys")
 	loadgen := set.String("loadgen", "", "the command loadgen; built when empty")
@@ -46,31 +47,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		fmt.Fprintln(stderr, "peers:", err)
 		return 2
 	}
-	if *rounds < 1 || *scale <= 0 || *scale > 100 || set.NArg() > 0 {
+	if *count < 1 || *scale <= 0 || *scale > 100 || set.NArg() > 0 {
 		fmt.Fprintln(stderr, "peers: want no arguments, -rounds of at least 1 and -scale above 0, up to 100")
 		return 2
 	}
-	if err := compare(ctx, *rounds, plan(keyCounts, *scale), *loadgen, *out, stdout, stderr); err != nil {
+	if err := compare(ctx, *count, plan(keyCounts, *scale), *loadgen, *out, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "peers:", err)
 		return 1
 	}
 	return 0
 }
 
-func compare(ctx context.Context, rounds int, cells []cell, loadgen, out string, stdout, stderr io.Writer) error {
+func compare(ctx context.Context, count int, cells []cell, loadgen, out string, stdout, stderr io.Writer) error {
 	if loadgen == "" {
 		dir, err := os.MkdirTemp("", "peers")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		if loadgen, err = buildLoadgen(ctx, dir); err != nil {
+		if loadgen, err = rounds.BuildLoadgen(ctx, dir); err != nil {
 			return err
 		}
 	}
-	commit, host := commitOf(ctx), machine()
 	var results []result
-	for round := 1; round <= rounds; round++ {
+	for round := 1; round <= count; round++ {
 		for _, c := range cells {
 			for _, p := range programs {
 				perSecond, err := p.measure(ctx, loadgen, c, uint64(round))
@@ -78,19 +78,15 @@ func compare(ctx context.Context, rounds int, cells []cell, loadgen, out string,
 					return fmt.Errorf("round %d: %s: %s at %d keys: %w", round, p.name, c.workload, c.keys, err)
 				}
 				results = append(results, result{round, c, p.name, perSecond})
-				fmt.Fprintf(stderr, "round %d of %d: %-7s %9d keys  %-13s %9.3f million/s\n", round, rounds, c.workload, c.keys, p.name, perSecond/1e6)
+				fmt.Fprintf(stderr, "round %d of %d: %-7s %9d keys  %-13s %9.3f million/s\n", round, count, c.workload, c.keys, p.name, perSecond/1e6)
 			}
 		}
 	}
-	name := filepath.Join(out, "peers-"+time.Now().UTC().Format("20060102-150405")+".txt")
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return err
-	}
-	text := raw(commit, host, results) + "\n" + table(cells, results)
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+	name, err := rounds.Save(ctx, out, "peers", raw(results)+"\n"+table(cells, results))
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "raw output: %s\n", name)
-	_, err := io.WriteString(stdout, table(cells, results))
+	_, err = io.WriteString(stdout, table(cells, results))
 	return err
 }

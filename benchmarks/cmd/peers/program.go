@@ -11,12 +11,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/millrace-io/millrace/benchmarks/plaingo"
 	"github.com/millrace-io/millrace/benchmarks/protoactor"
+	"github.com/millrace-io/millrace/benchmarks/rounds"
 	"github.com/millrace-io/millrace/loadgen/keys"
 )
 
@@ -92,7 +92,7 @@ func (p program) measure(ctx context.Context, loadgen string, c cell, seed uint6
 	}
 	load := []string{strconv.Itoa(c.keys), strconv.Itoa(messages), string(keys.Uniform), strconv.FormatUint(seed, 10)}
 	if p.name == millrace {
-		out, err := output(exec.CommandContext(ctx, loadgen, "engine", "--json", "--workload", c.workload,
+		out, err := rounds.Output(exec.CommandContext(ctx, loadgen, "engine", "--json", "--workload", c.workload,
 			"--keys", load[0], "--messages", load[1], "--dist", load[2], "--seed", load[3]))
 		if err != nil {
 			return 0, err
@@ -103,7 +103,7 @@ func (p program) measure(ctx context.Context, loadgen string, c cell, seed uint6
 	if err != nil {
 		return 0, err
 	}
-	out, err := output(exec.CommandContext(ctx, self, append([]string{childArg, p.name, c.workload}, load...)...))
+	out, err := rounds.Output(exec.CommandContext(ctx, self, append([]string{childArg, p.name, c.workload}, load...)...))
 	if err != nil {
 		return 0, err
 	}
@@ -124,17 +124,6 @@ func parseReport(out []byte) (perSecond float64, err error) {
 		return 0, errors.New("report of loadgen: not verified")
 	}
 	return report.PerSecond, nil
-}
-
-// output runs a command; what it says on stderr is part of the error.
-func output(cmd *exec.Cmd) ([]byte, error) {
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, bytes.TrimSpace(stderr.Bytes()))
-	}
-	return out, nil
 }
 
 // childArg is the first argument of a process that is to run one program once:
@@ -167,11 +156,4 @@ func one(args []string) (perSecond float64, err error) {
 		}
 	}
 	return 0, fmt.Errorf("no program %q with a workload %q", args[0], args[1])
-}
-
-// buildLoadgen builds the command that measures Millrace.
-func buildLoadgen(ctx context.Context, dir string) (path string, err error) {
-	path = filepath.Join(dir, "loadgen")
-	_, err = output(exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/millrace-io/millrace/loadgen/cmd/loadgen"))
-	return path, err
 }

@@ -3,14 +3,10 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
-	"slices"
 	"strings"
+
+	"github.com/millrace-io/millrace/benchmarks/rounds"
 )
 
 // result is one measurement.
@@ -21,8 +17,7 @@ type result struct {
 	perSecond float64
 }
 
-// median is the median of one program's measurements of one cell; of an even number, the mean of the two
-// in the middle.
+// median is the median of one program's measurements of one cell.
 func median(results []result, c cell, program string) float64 {
 	var values []float64
 	for _, r := range results {
@@ -30,12 +25,7 @@ func median(results []result, c cell, program string) float64 {
 			values = append(values, r.perSecond)
 		}
 	}
-	slices.Sort(values)
-	n := len(values)
-	if n == 0 {
-		return 0
-	}
-	return (values[(n-1)/2] + values[n/2]) / 2
+	return rounds.Median(values)
 }
 
 // table shows the medians, in millions a second, and those of Millrace divided by those of the others.
@@ -64,37 +54,12 @@ func table(cells []cell, results []result) string {
 }
 
 // raw is every single measurement, with what is needed to judge it.
-func raw(commit, machine string, results []result) string {
+func raw(results []result) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# commit: %s\n# machine: %s\n", commit, machine)
 	fmt.Fprintf(&b, "# uniform keys, ids of 16 bytes, the load generator on the same cores; the seed is the round\n")
 	fmt.Fprintf(&b, "%5s %-8s %9s %-14s %s\n", "round", "workload", "keys", "program", "messages/s")
 	for _, r := range results {
 		fmt.Fprintf(&b, "%5d %-8s %9d %-14s %.0f\n", r.round, r.cell.workload, r.cell.keys, r.program, r.perSecond)
 	}
 	return b.String()
-}
-
-// machine describes where a measurement was taken.
-func machine() string {
-	cpu := "unknown CPU"
-	if f, err := os.Open("/proc/cpuinfo"); err == nil {
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-				cpu = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%s, %d cores, %s/%s, %s", cpu, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-}
-
-// commitOf is the commit of the working tree, marked when the tree differs from it.
-func commitOf(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=-modified").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
 }

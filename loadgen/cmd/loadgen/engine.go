@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,9 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace-io/millrace/backends/memory"
 	"github.com/millrace-io/millrace/engine"
-	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/loadgen"
 	"github.com/millrace-io/millrace/loadgen/keys"
 )
@@ -65,7 +62,7 @@ do not add up; 2: a flag is wrong, and nothing was started.`,
 	set.IntVar(&f.stateBytes, "state-bytes", loadgen.StateBytesMin, "state of each instance, its counter of 8 bytes included")
 	set.BoolVar(&f.across, "across", false, "pingpong between two shards instead of within one")
 	set.IntVar(&f.shards, "shards", 0, "number of shards (default: one for each CPU)")
-	set.StringVar(&f.backend, "backend", "none", "where checkpoints go: none (volatile) or memory")
+	set.StringVar(&f.backend, "backend", "none", "where checkpoints go: none (volatile), memory, file:///directory or pebble:///directory, where a new store is made and removed again")
 	set.StringVar(&f.epochInterval, "epoch-interval", "100ms", "how often a checkpoint is taken, or off")
 	set.Uint64Var(&f.seed, "seed", 1, "seed of everything that is random")
 	set.BoolVar(&f.json, "json", false, "report as one JSON object on the last line of stdout")
@@ -116,17 +113,6 @@ func parseInterval(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("epoch interval: %q, want off or a duration of at least 1ms", s)
 	}
 	return d, nil
-}
-
-// parseBackend reads the name of a backend and returns what opens it; nil for none.
-func parseBackend(s string) (name string, open func(context.Context, backend.Options) (backend.Backend, error), err error) {
-	switch s {
-	case "none":
-		return s, nil, nil
-	case "memory":
-		return s, func(ctx context.Context, o backend.Options) (backend.Backend, error) { return memory.Open(ctx, o) }, nil
-	}
-	return "", nil, fmt.Errorf("backend: %q, want none or memory", s)
 }
 
 func runEngine(cmd *cobra.Command, c loadgen.Config, asJSON bool) error {

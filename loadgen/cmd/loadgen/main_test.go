@@ -24,6 +24,8 @@ func TestJSONReport(t *testing.T) {
 		"--workload relay --keys 1000 --messages 20000 --dist zipf --epoch-interval off",
 		"--workload pingpong --messages 2000 --shards 2 --across",
 		"--workload memory --keys 2000 --state-bytes 64 --seed 7",
+		"--workload counter --keys 1000 --messages 20000 --epoch-interval 2ms --backend file://" + t.TempDir(),
+		"--workload counter --keys 1000 --messages 20000 --epoch-interval 2ms --backend pebble://" + t.TempDir(),
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), append([]string{"engine", "--json"}, strings.Fields(args)...), &stdout, &stderr)
@@ -74,6 +76,21 @@ func TestTextReport(t *testing.T) {
 	}
 }
 
+// A store is made for each run, reported by its kind, and gone when the run has ended.
+func TestStoreIsTemporary(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	for range 2 {
+		var stdout, stderr bytes.Buffer
+		args := []string{"engine", "--json", "--messages", "1000", "--backend", "file://" + dir}
+		if code := run(t.Context(), args, &stdout, &stderr); code != exitDone || !strings.Contains(stdout.String(), `"backend":"file"`) {
+			t.Fatalf("exit code %d: %s%s", code, stdout.String(), stderr.String())
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // A wrong flag is named, with what it should be, and nothing is started.
 func TestBadCommandLines(t *testing.T) {
 	tests := []struct{ args, want string }{
@@ -87,7 +104,8 @@ func TestBadCommandLines(t *testing.T) {
 		{"engine --workload ring", `workload: "ring", want counter`},
 		{"engine --state-bytes 0", "state bytes: 0, want"},
 		{"engine --shards -1", "Shards is -1: want 1"},
-		{"engine --backend file:///tmp/x", `backend: "file:///tmp/x", want none or memory`},
+		{"engine --backend file://x", `backend: "file://x", want none, memory, file:///directory or`},
+		{"engine --backend s3://x/y", `backend: "s3://x/y", want none`},
 		{"engine --epoch-interval never", `epoch interval: "never", want off or`},
 		{"engine --epoch-interval 0s", `epoch interval: "0s", want off or`},
 		{"engine --workload pingpong --keys 3", "keys: 3, want 2"},
