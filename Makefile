@@ -8,16 +8,19 @@ export CGO_ENABLED := 0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 
-# Each command is built as its own module alone, so that nobody waits for another one's dependencies.
-COMMANDS := $(patsubst %/main.go,%,$(wildcard loadgen/cmd/*/main.go tools/*/main.go))
+# Each command is built as its own module alone, so that nobody waits for another one's dependencies. Those for tests
+# are not for users.
+COMMANDS := $(filter-out tools/crash% tools/bugbank,$(patsubst %/main.go,%,$(wildcard loadgen/cmd/*/main.go tools/*/main.go)))
 
 FUZZTIME ?= 20s
 SEEDS    ?= 200
 BENCH    ?= .
 COUNT    ?= 10
 WORKLOAD ?= counter
+CYCLES   ?= 20
+BACKEND  ?= file
 
-.PHONY: help build demo test lint race fuzz bench bench-peers sim test-sdks profile clean
+.PHONY: help build demo test lint race fuzz bench bench-peers bench-epochs bench-durable sim bugbank crash test-sdks profile clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -80,14 +83,34 @@ bench:
 bench-peers:
 	go run ./benchmarks/cmd/peers
 
-## sim          simulate SEEDS=n (200) runs of a whole engine, or the one run of SEED=s
+## bench-epochs what is left of the rate with checkpoints every 100 ms, by backend, interleaved
+bench-epochs:
+	go run ./benchmarks/cmd/epochs
+
+# Restate is installed with npm, into a temporary folder.
+## bench-durable  HTTP request to durable reply, beside Restate, interleaved; needs node and npm
+bench-durable:
+	go run ./benchmarks/cmd/durable
+
+## sim          simulate SEEDS=n (200) runs of a whole engine with crashes, on all stores, or the one run of SEED=s
 sim:
 	@mkdir -p bin
-	@go test -count=1 -v -run='^TestSeeds$$' ./engine/enginetest/sim \
+	@go test -count=1 -timeout=0 -v -run='^TestSeeds$$' ./tools/sim \
 		-args -seeds=$(SEEDS) $(if $(SEED),-seed=$(SEED)) >bin/sim.log 2>&1; status=$$?; \
 	test $${status}$(SEED) = 0 || sed '/^sim: /d' bin/sim.log; \
 	sed -n '/^sim: /p' bin/sim.log | grep . || { echo "sim: 0 passed, 1 failed"; status=1; }; \
 	exit $$status
+
+# Of its kills at least half are within a commit. SWEEP=1 needs Linux, and the right to trace processes.
+## crash        kill -9 a bank CYCLES=n (20) times on BACKEND=file|pebble and check it; SWEEP=1: at every system call
+crash:
+	@mkdir -p bin
+	@GOWORK=off go -C tools build -o $(CURDIR)/bin/ ./crash
+	@bin/crash -cycles $(CYCLES) -backend $(BACKEND) $(if $(SEED),-seed $(SEED)) $(if $(SWEEP),-sweep)
+
+## bugbank      plant bugs, one after the other: the tests must find each of them
+bugbank:
+	@go run ./tools/bugbank
 
 # The SDKs run in processes of their own, in the versions that go.mod and package-lock.json say.
 SDK_TESTS_go := -skip=/.*JavaScript

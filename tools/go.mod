@@ -3,7 +3,11 @@ module github.com/millrace-io/millrace/tools
 go 1.26.0
 
 require (
+	github.com/millrace-io/millrace/backends/file v0.0.0
+	github.com/millrace-io/millrace/backends/logstore v0.0.0
 	github.com/millrace-io/millrace/backends/memory v0.0.0
+	github.com/millrace-io/millrace/backends/pebble v0.0.0
+	github.com/millrace-io/millrace/connectors/file v0.0.0
 	github.com/millrace-io/millrace/connectors/http v0.0.0
 	github.com/millrace-io/millrace/connectors/prometheus v0.0.0
 	github.com/millrace-io/millrace/engine v0.0.0
@@ -17,27 +21,56 @@ require (
 )
 
 require (
+	github.com/DataDog/zstd v1.5.7 // indirect
+	github.com/RaduBerinde/axisds v0.1.0 // indirect
+	github.com/RaduBerinde/btreemap v0.0.0-20250419174037-3d62b7205d54 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/cockroachdb/crlib v0.0.0-20241112164430-1264a2edc35b // indirect
+	github.com/cockroachdb/errors v1.11.3 // indirect
+	github.com/cockroachdb/logtags v0.0.0-20230118201751-21c54148d20b // indirect
+	github.com/cockroachdb/pebble/v2 v2.1.7 // indirect
+	github.com/cockroachdb/redact v1.1.5 // indirect
+	github.com/cockroachdb/swiss v0.0.0-20260820225851-333444432258 // indirect
+	github.com/cockroachdb/tokenbucket v0.0.0-20230807174530-cc333fc44b06 // indirect
+	github.com/getsentry/sentry-go v0.27.0 // indirect
+	github.com/gogo/protobuf v1.3.2 // indirect
+	github.com/golang/snappy v0.0.5-0.20231225225746-43d5d4cd4e0e // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/klauspost/compress v1.20.1 // indirect
+	github.com/kr/pretty v0.3.1 // indirect
+	github.com/kr/text v0.2.0 // indirect
+	github.com/minio/minlz v1.0.1-0.20250507153514-87eb42fe8882 // indirect
 	github.com/molecule-man/go-brrr v1.0.1 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/pkg/errors v0.9.1 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/puzpuzpuz/xsync/v3 v3.5.1 // indirect
+	github.com/rogpeppe/go-internal v1.9.0 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasthttp v1.74.0 // indirect
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
 )
 
 replace github.com/millrace-io/millrace/engine => ../engine
 
+replace github.com/millrace-io/millrace/backends/file => ../backends/file
+
+replace github.com/millrace-io/millrace/backends/logstore => ../backends/logstore
+
+replace github.com/millrace-io/millrace/backends/pebble => ../backends/pebble
+
 replace github.com/millrace-io/millrace/backends/memory => ../backends/memory
+
+replace github.com/millrace-io/millrace/connectors/file => ../connectors/file
 
 replace github.com/millrace-io/millrace/connectors/http => ../connectors/http
 

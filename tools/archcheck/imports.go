@@ -35,7 +35,7 @@ func (c *checker) checkImport(r *rule, dir string, f *file, spec *ast.ImportSpec
 		switch {
 		case to == dir: // An external test package imports what it tests.
 		case matchesAny(r.may, to), f.test && matchesAny(r.tests, to):
-		case top(dir) != "engine" && c.moduleOf(dir) == c.moduleOf(to):
+		case top(dir) != "engine" && !r.alone && c.moduleOf(dir) == c.moduleOf(to):
 		default:
 			c.report(f, spec.Pos(), "%s may not import %s: %s", dir, to, r.why)
 		}

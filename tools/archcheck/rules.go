@@ -12,6 +12,7 @@ type rule struct {
 	from  string
 	may   []string
 	tests []string // What _test.go files may import in addition.
+	alone bool     // It may not even import packages of its own module.
 	why   string
 }
 
@@ -19,13 +20,13 @@ var (
 	ports = []string{"engine/statefun", "engine/backend", "engine/connector", "engine/remote"}
 
 	// What every internal package may stand on.
-	ground = join(ports, "engine/internal/clock", "engine/internal/invariant")
+	ground = join(ports, "engine/internal/clock", "engine/internal/invariant", "engine/internal/planted")
 
 	kits = []string{
 		"engine/backendtest", "engine/connectortest", "engine/remotetest", "engine/enginetest/...",
 	}
 
-	public = join(ports, "engine/kind", "engine", "backends/...", "connectors/...", "protocols/...")
+	public = join(ports, "engine/kind", "engine", "engine/inspect", "backends/...", "connectors/...", "protocols/...")
 )
 
 var rules = []rule{
@@ -66,6 +67,10 @@ var rules = []rule{
 		why:  "the bottom: everything may check its invariants",
 	},
 	{
+		from: "engine/internal/planted",
+		why:  "the bottom: what could go wrong anywhere is named here",
+	},
+	{
 		from: "engine/internal/clock", may: []string{"engine/internal/invariant"},
 		why: "the bottom: everything may know what an instant is",
 	},
@@ -104,13 +109,28 @@ var rules = []rule{
 		why: "a user who imports the engine gets no store, connector or protocol that was not asked for",
 	},
 	{
+		from: "engine/inspect", may: []string{"engine/statefun", "engine/backend", "engine/internal/checkpoint", "engine/internal/envelope"},
+		tests: join(kits, "engine/internal/clock"),
+		why:   "reads what a store holds, by the codecs that wrote it, with no engine around it",
+	},
+	{
 		from: "engine/enginetest/...", may: join(kits, "engine/...", "engine"),
 		why: "the user's test kit and the simulation run the packages that ship",
 	},
 	{
-		from: "backends/...", may: []string{"engine/statefun", "engine/backend"},
+		from: "backends/logstore/storetest",
+		may:  []string{"engine/statefun", "engine/backend", "engine/backendtest", "backends/logstore/..."},
+		why:  "a test kit: what the stores of a local disk must survive",
+	},
+	{
+		from: "backends/logstore/...", may: []string{"engine/statefun", "engine/backend"},
+		tests: []string{"engine/backendtest"},
+		why:   "what the stores of a local disk have in common: it knows the port, and none of them",
+	},
+	{
+		from: "backends/...", may: []string{"engine/statefun", "engine/backend", "backends/logstore/..."},
 		tests: []string{"engine/backendtest", "engine/enginetest/..."},
-		why:   "a store knows the port and its own driver: not the engine, not another store",
+		why:   "a store knows the port, the log in front and its own driver: not the engine, not another store",
 	},
 	{
 		from: "connectors/prometheus", may: []string{"engine/statefun", "engine/remote", "engine"},
@@ -141,6 +161,10 @@ var rules = []rule{
 	{
 		from: "examples/...", may: public, tests: kits,
 		why: "shows what a user can write with what users have",
+	},
+	{
+		from: "tools/crashverify", alone: true,
+		why: "judges what the engine has left behind: what it shared with the engine, it would be wrong about together with it",
 	},
 	{
 		from: "tools/...", may: public, tests: kits,

@@ -44,6 +44,7 @@ func TestUsage(t *testing.T) {
 		{"send a/b/c --type a/b --file /does/not/exist", "no such file"},
 		{"send a/b/c --type a/b --admin nowhere", "want host:port"},
 		{"send a/b/c --type a/b --timeout 6m", `timeout: "6m0s", want`},
+		{"send a/b/c --type a/b --key=", "key: \"\", want 1 to 255 printable ASCII characters"},
 		{"resume a/b/c --timeout 0s", `timeout: "0s", want`},
 		{"resume", "accepts 1 arg(s)"},
 		{"suspended extra", "unknown command"},
@@ -63,8 +64,11 @@ func TestUsage(t *testing.T) {
 
 // The help of a command explains settings that it has, and no others.
 func TestHelp(t *testing.T) {
-	for command, settings := range map[string]bool{"run": true, "send": false, "suspended": false, "resume": false} {
-		got := millrace(t, command, "--help")
+	for command, settings := range map[string]bool{
+		"run": true, "send": false, "suspended": false, "resume": false, "state get": false,
+		"checkpoint list": false, "checkpoint inspect": false, "checkpoint create": false,
+	} {
+		got := millrace(t, append(strings.Fields(command), "--help")...)
 		if got.code != 0 || !strings.Contains(got.stdout, "MILLRACE_CONFIG") || strings.Contains(got.stdout, "epoch-interval") != settings ||
 			strings.Contains(got.stdout, "module file") != settings {
 			t.Errorf("%s: %+v", command, got)

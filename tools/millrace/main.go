@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	fileconn "github.com/millrace-io/millrace/connectors/file"
 	httpconn "github.com/millrace-io/millrace/connectors/http"
 	"github.com/millrace-io/millrace/connectors/http/playground"
 	"github.com/millrace-io/millrace/protocols/requestreply"
@@ -18,7 +19,7 @@ import (
 var version, commit string
 
 func main() {
-	root := command.New(slices.Concat(requestreply.Kinds(), httpconn.Kinds(), playground.Kinds())...)
+	root := command.New(slices.Concat(requestreply.Kinds(), httpconn.Kinds(), playground.Kinds(), fileconn.Kinds())...)
 	command.Stamp(root, version, commit)
 	os.Exit(command.Execute(root))
 }

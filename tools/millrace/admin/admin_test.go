@@ -15,8 +15,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/millrace-io/millrace/backends/memory"
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/tools/millrace/admin"
+	"github.com/millrace-io/millrace/tools/millrace/store"
 )
 
 // The application behind the server: a function that answers, one that does not, and one that fails.
@@ -33,9 +36,13 @@ var (
 	_              = engine.Accept(parrotFunction, engine.Int64, parrot.Fail)
 )
 
-type parrotImpl struct{ called chan string }
+type parrotImpl struct {
+	called chan string
+	said   engine.Value[int64] // How often.
+}
 
 func (p parrotImpl) Say(ctx *engine.Context, s string) (string, error) {
+	*p.said.Edit(ctx)++
 	return says(ctx.Self().ID, s), nil
 }
 
@@ -55,6 +62,7 @@ func (p parrotImpl) Fail(ctx *engine.Context, _ int64) error {
 type rig struct {
 	*admin.Server
 	engine *engine.Engine
+	store  *store.Shared
 	called chan string // The ids that Ignore and Fail are called for.
 	log    *log
 }
@@ -99,10 +107,16 @@ func start(t *testing.T, address, tokenFile string) *rig {
 	t.Helper()
 	s, l := serve(t, address, tokenFile)
 	r := &rig{Server: s, called: make(chan string, 16), log: l}
-	var err error
-	r.engine, err = engine.Open(t.Context(), engine.Config{Shards: 2, Logger: slog.New(slog.DiscardHandler)}, engine.Module{
+	kept, err := memory.Open(t.Context(), backend.Options{Application: "app", KeyGroups: 128})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.store = &store.Shared{Backend: kept}
+	r.engine, err = engine.Open(t.Context(), engine.Config{Shards: 2, Backend: r.store, Logger: slog.New(slog.DiscardHandler)}, engine.Module{
 		Name: "zoo", Bind: func(b *engine.Binder) error {
-			engine.Bind(b, parrotFunction, func(*engine.Schema) parrot { return parrotImpl{r.called} })
+			engine.Bind(b, parrotFunction, func(s *engine.Schema) parrot {
+				return parrotImpl{r.called, engine.NewValue(s, "said", engine.Int64)}
+			})
 			b.Door(s.Door())
 			return nil
 		},
@@ -119,7 +133,7 @@ func start(t *testing.T, address, tokenFile string) *rig {
 		}
 	})
 	<-r.engine.Ready()
-	s.Watch(r.engine)
+	s.Watch(r.engine, r.store)
 	s.Ready([]string{"127.0.0.1:1"})
 	return r
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/statefun"
+	"github.com/millrace-io/millrace/tools/millrace/store"
 )
 
 // Client asks the admin address of a running engine.
@@ -63,15 +64,63 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("admin: %s: %s; %s", r.Code, r.Message, r.Hint)
 }
 
+// Delivery says what is promised of a message.
+type Delivery struct {
+	Durable bool   // It is in a committed checkpoint, as is the answer of a call.
+	Key     string // With the same key a message counts once, and a call gets the first answer; empty: no key.
+}
+
+func (d Delivery) query(to statefun.Address, m statefun.TypedValue) url.Values {
+	q := url.Values{"address": {to.String()}, "type": {m.Typename}}
+	if d.Durable {
+		q.Set("durable", "true")
+	}
+	if d.Key != "" {
+		q.Set("key", d.Key)
+	}
+	return q
+}
+
 // Send sends a message.
-func (c *Client) Send(ctx context.Context, to statefun.Address, m statefun.TypedValue) error {
-	_, err := c.ask(ctx, http.MethodPost, "/v1/send", url.Values{"address": {to.String()}, "type": {m.Typename}}, m.Value)
+func (c *Client) Send(ctx context.Context, to statefun.Address, m statefun.TypedValue, d Delivery) error {
+	_, err := c.ask(ctx, http.MethodPost, "/v1/send", d.query(to, m), m.Value)
 	return err
 }
 
 // Call sends a message and returns the answer.
-func (c *Client) Call(ctx context.Context, to statefun.Address, m statefun.TypedValue) (statefun.TypedValue, error) {
-	return c.ask(ctx, http.MethodPost, "/v1/call", url.Values{"address": {to.String()}, "type": {m.Typename}}, m.Value)
+func (c *Client) Call(ctx context.Context, to statefun.Address, m statefun.TypedValue, d Delivery) (statefun.TypedValue, error) {
+	return c.ask(ctx, http.MethodPost, "/v1/call", d.query(to, m), m.Value)
+}
+
+// State returns the state of an address as of a committed epoch.
+func (c *Client) State(ctx context.Context, a statefun.Address) (s store.State, err error) {
+	err = c.read(ctx, http.MethodGet, "/v1/state", url.Values{"address": {a.String()}}, &s)
+	return s, err
+}
+
+// Checkpoints returns the checkpoints that the engine's store keeps, the newest first.
+func (c *Client) Checkpoints(ctx context.Context) (list []store.Checkpoint, err error) {
+	err = c.read(ctx, http.MethodGet, "/v1/checkpoints", nil, &list)
+	return list, err
+}
+
+// Inspect reads the newest checkpoint.
+func (c *Client) Inspect(ctx context.Context, q store.Question) (i store.Inspection, err error) {
+	query := url.Values{}
+	if q.Sum != "" {
+		query.Set("sum", q.Sum)
+	}
+	if q.SumInFlight != "" {
+		query.Set("sum_in_flight", q.SumInFlight)
+	}
+	err = c.read(ctx, http.MethodGet, "/v1/checkpoint", query, &i)
+	return i, err
+}
+
+// Checkpoint has a checkpoint taken now.
+func (c *Client) Checkpoint(ctx context.Context) (made Created, err error) {
+	err = c.read(ctx, http.MethodPost, "/v1/checkpoint", nil, &made)
+	return made, err
 }
 
 // Resume has a suspended address go on; with skip it gives up its first message.

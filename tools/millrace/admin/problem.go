@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/inspect"
 )
 
 // problem is an answer that is not what the client hoped for.
@@ -52,6 +54,10 @@ func problemOf(err error) *problem {
 		return of(http.StatusNotFound, "unknown_function_type", "check the address against the modules that run")
 	case errors.Is(err, connector.ErrUnknownMessage):
 		return of(http.StatusUnsupportedMediaType, "message_type_not_accepted", "send a type that the function accepts")
+	case errors.Is(err, connector.ErrKeyReused):
+		return of(http.StatusUnprocessableEntity, "idempotency_key_reused", "use a new key for each message, and the same one only to send that message again")
+	case errors.Is(err, inspect.ErrNone), errors.Is(err, engine.ErrNoCheckpoint):
+		return of(http.StatusNotFound, "no_checkpoint", "try again when an epoch has been committed")
 	case errors.Is(err, connector.ErrMalformed), errors.Is(err, engine.ErrMalformed):
 		p := of(http.StatusBadRequest, "malformed", "check the address and the value against its type")
 		// Each layer says that it is, and so does the code.
@@ -63,7 +69,7 @@ func problemOf(err error) *problem {
 		return of(http.StatusServiceUnavailable, "out_of_credit", "try again later")
 	case errors.Is(err, connector.ErrSuspended):
 		return of(http.StatusServiceUnavailable, "suspended", "millrace resume has it go on")
-	case errors.Is(err, connector.ErrClosing), errors.Is(err, context.Canceled):
+	case errors.Is(err, connector.ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, os.ErrClosed):
 		return &problem{http.StatusServiceUnavailable, "closing", "the application is shutting down", "try again later"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &problem{

@@ -12,10 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/tools/millrace/store"
 )
 
 // Engine is what a [Server] needs of an *engine.Engine.
@@ -24,6 +26,14 @@ type Engine interface {
 	Suspended() []engine.SuspendedAddress
 	Resume(ctx context.Context, a engine.Address) error
 	Skip(ctx context.Context, a engine.Address) error
+	State(ctx context.Context, a engine.Address) (engine.State, error)
+	Checkpoint(ctx context.Context) error
+}
+
+// watched is what a [Server] shows and steers.
+type watched struct {
+	Engine
+	store *store.Shared
 }
 
 // Server serves an admin address. It listens before the engine is there and after it has gone, so that its
@@ -41,8 +51,9 @@ type Server struct {
 	body   time.Duration     // How long a body, and an answer to anybody, may take.
 
 	door    door
-	watched atomic.Pointer[Engine]
+	watched atomic.Pointer[watched]
 	state   atomic.Pointer[state]
+	reading sync.Mutex // One look at a whole checkpoint at a time.
 }
 
 // state is what /readyz and /v1/stats say.
@@ -111,6 +122,10 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	guarded.HandleFunc("POST /v1/send", s.send)
 	guarded.HandleFunc("POST /v1/call", s.call)
 	guarded.HandleFunc("POST /v1/resume", s.resume)
+	guarded.HandleFunc("GET /v1/state", s.stateOf)
+	guarded.HandleFunc("GET /v1/checkpoints", s.checkpoints)
+	guarded.HandleFunc("GET /v1/checkpoint", s.inspect)
+	guarded.HandleFunc("POST /v1/checkpoint", s.create)
 	guarded.HandleFunc("GET /debug/pprof/", pprof.Index)
 	guarded.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	guarded.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -128,8 +143,8 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 // Addr is the address that the server listens on: "host:port" or "unix:/path".
 func (s *Server) Addr() string { return s.addr }
 
-// Watch has the server show and steer e.
-func (s *Server) Watch(e Engine) { s.watched.Store(&e) }
+// Watch has the server show and steer e, and show what is in its store.
+func (s *Server) Watch(e Engine, in *store.Shared) { s.watched.Store(&watched{e, in}) }
 
 // Ready says that the application's doors are open, at the given addresses. It does nothing after Drain.
 func (s *Server) Ready(addresses []string) {

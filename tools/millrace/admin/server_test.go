@@ -81,7 +81,7 @@ func TestCall(t *testing.T) {
 	r := start(t, "127.0.0.1:0", "")
 	c := client(t, r.Server, "")
 	for _, id := range []string{"polly", "a/b//c", "50% ?&=#+", "\x00\xff\r\n", strings.Repeat("x", 4096)} {
-		answer, err := c.Call(t.Context(), parrotAddress(id), text(t, "hello"))
+		answer, err := c.Call(t.Context(), parrotAddress(id), text(t, "hello"), admin.Delivery{})
 		if want := text(t, says(id, "hello")); err != nil || answer.Typename != want.Typename || !bytes.Equal(answer.Value, want.Value) {
 			t.Errorf("%.20q: %q, %v", id, answer, err)
 		}
@@ -95,7 +95,7 @@ func TestClientOfEveryAddress(t *testing.T) {
 		{"0.0.0.0:0", token}, {"[::1]:0", ""}, {"unix:" + t.TempDir() + "/admin", ""},
 	} {
 		r := start(t, c.address, c.token)
-		if err := client(t, r.Server, c.token).Send(t.Context(), parrotAddress("a"), text(t, "hello")); err != nil {
+		if err := client(t, r.Server, c.token).Send(t.Context(), parrotAddress("a"), text(t, "hello"), admin.Delivery{}); err != nil {
 			t.Errorf("%s: %v", c.address, err)
 		}
 	}
@@ -107,11 +107,13 @@ func TestRefusals(t *testing.T) {
 	c := client(t, r.Server, "")
 	elsewhere := engine.Address{Type: engine.FunctionType{Namespace: "zoo", Name: "tiger"}, ID: "a"}
 	junk := engine.TypedValue{Typename: engine.String.Typename(), Value: []byte{0xff}}
-	send := func(to engine.Address, m engine.TypedValue) error { return c.Send(t.Context(), to, m) }
+	send := func(to engine.Address, m engine.TypedValue) error {
+		return c.Send(t.Context(), to, m, admin.Delivery{})
+	}
 	big := func(bytes int) engine.TypedValue {
 		return engine.TypedValue{Typename: "zoo/seed", Value: make([]byte, bytes)}
 	}
-	_, untyped := c.Call(t.Context(), parrotAddress("a"), engine.TypedValue{})
+	_, untyped := c.Call(t.Context(), parrotAddress("a"), engine.TypedValue{}, admin.Delivery{})
 	tests := []struct {
 		name   string
 		err    error
@@ -150,7 +152,7 @@ func TestResume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Send(t.Context(), parrotAddress(id), engine.TypedValue{Typename: engine.Int64.Typename(), Value: bite}); err != nil {
+	if err := c.Send(t.Context(), parrotAddress(id), engine.TypedValue{Typename: engine.Int64.Typename(), Value: bite}, admin.Delivery{}); err != nil {
 		t.Fatal(err)
 	}
 	<-r.called // The shard is in the handler, which fails: what it gets next finds the address suspended.
@@ -176,7 +178,7 @@ func TestCloseDuringCall(t *testing.T) {
 	c := client(t, r.Server, "")
 	answered := make(chan error, 1)
 	go func() {
-		_, err := c.Call(context.Background(), parrotAddress("a"), engine.TypedValue{Typename: engine.Bool.Typename()})
+		_, err := c.Call(context.Background(), parrotAddress("a"), engine.TypedValue{Typename: engine.Bool.Typename()}, admin.Delivery{})
 		answered <- err
 	}()
 	<-r.called

@@ -74,7 +74,7 @@ func (s *Server) suspended(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(suspendedOf((*e).Suspended())) // The client is gone.
+	_ = json.NewEncoder(w).Encode(suspendedOf(e.Suspended())) // The client is gone.
 }
 
 // resumed is the answer of /v1/resume for a function type.

@@ -37,7 +37,7 @@ func TestSuspended(t *testing.T) {
 			Err: errors.New(strings.Repeat("x", 10_000)),
 		})
 	}
-	s.Watch(m)
+	s.Watch(m, nil)
 	got, err := c.Suspended(t.Context())
 	if err != nil || len(got.Addresses) != 10_000 || got.More != 3 {
 		t.Fatalf("%d addresses and %d more, %v", len(got.Addresses), got.More, err)

@@ -35,7 +35,8 @@ func New(kinds ...kind.Kind) *cobra.Command {
 		SilenceUsage:  true, // A page of flags would hide the error above it.
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(kinds), validateCommand(kinds), sendCommand(), suspendedCommand(), resumeCommand(), versionCommand())
+	root.AddCommand(runCommand(kinds), validateCommand(kinds), sendCommand(), stateCommand(), checkpointCommand(),
+		suspendedCommand(), resumeCommand(), versionCommand())
 	Stamp(root, "", "")
 	return root
 }

@@ -3,6 +3,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/millrace-io/millrace/engine"
+	"github.com/millrace-io/millrace/tools/millrace/store"
 )
 
 // options are the settings of the command: flags, variables of the environment and keys of the config file.
@@ -42,14 +44,14 @@ func (o *options) flags() *pflag.FlagSet {
 	set.StringArrayVarP(&o.modules, "module", "m", nil, "a module `file`; may be given several times")
 	set.StringVar(&o.admin, "admin", "127.0.0.1:8081", "`address` for operators: host:port or unix:/path")
 	set.StringVar(&o.tokenFile, "admin-token-file", "", "`file` whose one line the admin address asks for; needed unless that is on this machine alone")
-	set.StringVar(&o.backend, "backend", "memory", "`where` checkpoints go: memory, which nothing survives")
+	set.StringVar(&o.backend, "backend", "memory", "`where` checkpoints go: memory, which nothing survives, file:///directory or pebble:///directory")
 	set.IntVar(&o.shards, "shards", 0, "`number` of goroutines that run functions; 0: one for each CPU")
 	set.Var(&o.epochInterval, "epoch-interval", "how often a checkpoint is taken, or off")
 	set.Var(&o.memoryLimit, "memory-limit", "soft limit of the Go heap, such as 4GiB; an eighth of it may be queued messages")
 	set.StringVar(&o.application, "app", "app", "`name` of the application, in checkpoints and idempotency keys")
 	set.BoolVar(&o.strict, "strict", false, "make errors of warnings about module files")
 	set.StringVar(&o.logFormat, "log-format", "text", "`format` of the log: text or json")
-	set.DurationVar(&o.drainTimeout, "drain-timeout", 30*time.Second, "how long messages may take to come to their end after SIGTERM")
+	set.DurationVar(&o.drainTimeout, "drain-timeout", 30*time.Second, "how long the end may take after SIGTERM")
 	return set
 }
 
@@ -65,18 +67,16 @@ func (o *options) pick(set *pflag.FlagSet, names ...string) {
 // shardsMost is the engine's bound of Config.Shards.
 const shardsMost = 1024
 
-// unavailable are backends that module files of other versions name.
-var unavailable = []string{"file://", "pebble://", "s3://"}
-
-// config is what the options say of the engine, or everything that is wrong with them.
-func (o *options) config() (engine.Config, error) {
+// config is what the options say of the engine and of its store, or everything that is wrong with them.
+func (o *options) config() (engine.Config, store.Location, error) {
 	shards := o.shards
 	if shards < 0 || shards > shardsMost {
 		shards = 0 // Told below, by the name of the setting.
 	}
+	groups := store.KeyGroups(shards) // Not of the machine: a store may move to another.
 	c := engine.Config{
-		Application: o.application, Shards: shards, EpochInterval: time.Duration(o.epochInterval),
-		KeyGroups: max(128, shards, runtime.GOMAXPROCS(0)),
+		Application: o.application, Shards: cmp.Or(shards, min(runtime.GOMAXPROCS(0), groups)), KeyGroups: groups,
+		EpochInterval: time.Duration(o.epochInterval),
 	}
 	var errs []error
 	want := func(ok bool, flag string, value any, accepted string) {
@@ -91,12 +91,11 @@ func (o *options) config() (engine.Config, error) {
 	want(shards == o.shards, "shards", o.shards, fmt.Sprintf("0 to %d", shardsMost))
 	want(o.drainTimeout > 0, "drain-timeout", o.drainTimeout, "more than 0s")
 	want(o.memoryLimit == 0 || o.memoryLimit >= memoryLimitMin, "memory-limit", o.memoryLimit.String(), "at least 64MiB")
-	if slices.ContainsFunc(unavailable, func(scheme string) bool { return strings.HasPrefix(o.backend, scheme) }) {
-		errs = append(errs, fmt.Errorf("backend: %q is not available in this version, which has memory only", o.backend))
-	} else {
-		want(o.backend == "memory", "backend", o.backend, "memory")
+	location, err := store.Parse(o.backend)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("backend: %w", err))
 	}
-	return c, oneLine(errors.Join(append(errs, c.Validate())...))
+	return c, location, oneLine(errors.Join(append(errs, c.Validate())...))
 }
 
 // oneLine is err with all that it joins in one line.

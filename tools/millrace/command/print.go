@@ -34,3 +34,12 @@ func listens(addresses []string) string {
 	}
 	return ", listens on " + strings.Join(addresses, " and ")
 }
+
+// clip keeps an error short.
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

@@ -3,11 +3,13 @@
 package command
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/kind"
 	"github.com/millrace-io/millrace/tools/millrace/admin"
 	"github.com/millrace-io/millrace/tools/millrace/module"
@@ -18,19 +20,24 @@ func runCommand(kinds []kind.Kind) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run -m FILE [-m FILE…]",
 		Short: "Run the application that module files describe",
-		Long: `Run the application that module files describe, until SIGINT or SIGTERM. Then doors close, what is inside
-comes to its end, a last checkpoint is taken, and the command ends; a second signal ends it at once.
+		Long: `Run the application that module files describe, until SIGINT or SIGTERM. Then doors close, a last checkpoint
+is taken, records leave, and the command ends; a second signal ends it at once. Checkpoints that go to memory end with
+the process, so there what is inside comes to its end first.
+
+With --backend file:///directory an application goes on where it was, however it ended: with its state, its messages, its
+delayed messages and the positions of its sources. Then --shards may be another number, and --app must be the same.
 
 The log goes to stderr. The line "ready" says where the application and the admin address listen. Exit code 0:
-ended in good order; 1: failed, or messages were left when the drain timeout was over; 2: a setting or a module
-file is wrong, and nothing was started.
+ended in good order; 1: failed, or something was left when the drain timeout was over; 2: a setting or a module
+file is wrong, or the store is another application's, and nothing was started.
 
 The admin address has /healthz, /readyz and /metrics for everybody, and more for operators: see millrace send
---help, millrace suspended --help and millrace resume --help. An address that is not on this machine alone needs an admin token file.
+--help, millrace state get --help, millrace checkpoint --help, millrace suspended --help and millrace resume --help. An address that is not on this machine alone needs an admin token file.
 
 Functions of this process keep their state outside the Go heap, which --memory-limit does not count.
 ` + settingsHelp,
 		Example: `  millrace run -m module.yaml
+  millrace run -m module.yaml --backend file:///var/lib/shop --app shop
   millrace run -m functions.yaml -m http.yaml --admin unix:/run/millrace/admin --memory-limit 4GiB`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,7 +54,7 @@ Functions of this process keep their state outside the Go heap, which --memory-l
 }
 
 func (o *options) run(cmd *cobra.Command, kinds []kind.Kind) error {
-	config, err := o.config()
+	config, location, err := o.config()
 	if err != nil {
 		return err
 	}
@@ -55,7 +62,7 @@ func (o *options) run(cmd *cobra.Command, kinds []kind.Kind) error {
 	slog.SetDefault(log) // Connectors log there.
 	config.Logger = log
 	a := &application{
-		options: o, config: config, build: buildOf(cmd),
+		options: o, config: config, location: location, build: buildOf(cmd),
 		admin: admin.Config{Address: o.admin, TokenFile: o.tokenFile, Logger: log},
 	}
 	if err := a.admin.Validate(); err != nil {
@@ -75,6 +82,9 @@ func (o *options) run(cmd *cobra.Command, kinds []kind.Kind) error {
 	a.config.QueueBytesMax = o.limitMemory()
 	if err := a.serve(cmd.Context()); err != nil {
 		log.Error("failed", "error", err)
+		if errors.Is(err, backend.ErrMismatch) {
+			return failure{err, exitUsage, true}
+		}
 		return failure{err, exitFailed, true}
 	}
 	return nil

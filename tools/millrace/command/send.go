@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/statefun"
 	"github.com/millrace-io/millrace/tools/millrace/admin"
+	"github.com/millrace-io/millrace/tools/millrace/values"
 )
 
 // ask is what the commands that ask a running engine are told.
@@ -55,11 +56,14 @@ func sendCommand() *cobra.Command {
 	var a ask
 	var p payload
 	var call bool
+	var d admin.Delivery
 	cmd := &cobra.Command{
 		Use:   "send ADDRESS --type TYPENAME",
 		Short: "Send a message to a function of a running engine",
 		Long: `Send one message, through the admin address of a running engine, to ADDRESS, which is
-<namespace>/<type>/<id>. With --call, wait for the answer and print it.
+<namespace>/<type>/<id>. With --call, wait for the answer and print it. With --durable, wait until the message, and
+the answer, are in a committed checkpoint. With --key, the message counts once within 24 hours, however often it is sent
+with that key to that address: so it may be sent again when the outcome is not known.
 
 Values of the built-in types (io.statefun.types/ string, int, long, bool, float, double) are wrapped and
 unwrapped; the bytes of --file, and values of other types, are taken as they are.
@@ -68,6 +72,7 @@ Exit code 0: accepted, or answered; 1: refused, or nobody answers; 2: the comman
 ` + askSettingsHelp,
 		Example: `  millrace send example/person/Bob --string hello
   millrace send shop/cart/17 --type shop/Add --json '{"item": "tea"}'
+  millrace send shop/cart/17 --type shop/Add --json '{"item": "tea"}' --durable --key order-4711
   millrace send example/counter/apples --type io.statefun.types/long --json 2 --call`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -79,20 +84,25 @@ Exit code 0: accepted, or answered; 1: refused, or nobody answers; 2: the comman
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("key") {
+				if err := admin.ValidateKey(d.Key); err != nil {
+					return err
+				}
+			}
 			c, ctx, cancel, err := a.client(cmd)
 			if err != nil {
 				return err
 			}
 			defer cancel()
 			if !call {
-				if err := c.Send(ctx, to, m); err != nil {
+				if err := c.Send(ctx, to, m, d); err != nil {
 					return failed(err)
 				}
 				return nil
 			}
-			answer, err := c.Call(ctx, to, m)
+			answer, err := c.Call(ctx, to, m, d)
 			if err == nil {
-				_, err = cmd.OutOrStdout().Write(shown(answer))
+				_, err = cmd.OutOrStdout().Write(values.Output(answer))
 			}
 			if err != nil {
 				return failed(err)
@@ -107,6 +117,8 @@ Exit code 0: accepted, or answered; 1: refused, or nobody answers; 2: the comman
 	set.StringVar(&p.text, "string", "", "the value as `text`")
 	set.StringVar(&p.file, "file", "", "the value is what is in a `file`; - is stdin")
 	set.BoolVar(&call, "call", false, "wait for the answer and print it")
+	set.BoolVar(&d.Durable, "durable", false, "wait until no crash can lose the message")
+	set.StringVar(&d.Key, "key", "", "`key` under which the message counts once: 1 to 255 printable ASCII characters")
 	cmd.MarkFlagsMutuallyExclusive("json", "string", "file")
 	a.flags(cmd)
 	return cmd
@@ -126,9 +138,9 @@ func (p *payload) message(cmd *cobra.Command) (m statefun.TypedValue, err error)
 	}
 	switch {
 	case given("json"):
-		m.Value, err = valueOfJSON(m.Typename, p.json)
+		m.Value, err = values.OfJSON(m.Typename, p.json)
 	case given("string"):
-		m.Value, err = valueOfString(m.Typename, p.text)
+		m.Value, err = values.OfString(m.Typename, p.text)
 	case p.file == "-":
 		m.Value, err = io.ReadAll(cmd.InOrStdin())
 	case given("file"):

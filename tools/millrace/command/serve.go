@@ -13,21 +13,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/millrace-io/millrace/backends/memory"
 	promconn "github.com/millrace-io/millrace/connectors/prometheus"
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/tools/millrace/admin"
 	"github.com/millrace-io/millrace/tools/millrace/module"
+	"github.com/millrace-io/millrace/tools/millrace/store"
 )
 
 // application is what run runs.
 type application struct {
 	*module.Application
 	*options
-	config engine.Config
-	admin  admin.Config
-	build  build
+	config   engine.Config
+	location store.Location
+	admin    admin.Config
+	build    build
 }
 
 // adminPatience is how long an operator's last request, such as a profile, may keep the process.
@@ -52,11 +53,12 @@ func (a *application) serve(ctx context.Context) (err error) {
 		}
 	}()
 
-	a.config.Backend, err = memory.Open(ctx, backend.Options{Application: a.config.Application, KeyGroups: a.config.KeyGroups})
+	kept, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.config.Backend.Close()) }()
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	a.config.Backend = kept
 	e, err := engine.Open(ctx, a.config, a.Module("module files"), engine.Module{Name: "admin", Bind: func(b *engine.Binder) error {
 		b.Door(server.Door())
 		return nil
@@ -65,7 +67,7 @@ func (a *application) serve(ctx context.Context) (err error) {
 		return err
 	}
 	collector.Watch(e)
-	server.Watch(e)
+	server.Watch(e, kept)
 	defer func() { err = errors.Join(err, a.drain(e)) }()
 
 	running := make(chan error, 1)
@@ -81,6 +83,24 @@ func (a *application) serve(ctx context.Context) (err error) {
 	}
 	server.Drain()
 	return err
+}
+
+// openStore opens the store before anything is taken in: what is refused has consumed nothing.
+func (a *application) openStore(ctx context.Context) (*store.Shared, error) {
+	b, err := a.location.Open(ctx, backend.Options{Application: a.config.Application, KeyGroups: a.config.KeyGroups})
+	if err != nil {
+		return nil, err
+	}
+	kept := &store.Shared{Backend: b}
+	if !kept.Durable() {
+		return kept, nil
+	}
+	cp, _, err := kept.Latest(ctx)
+	if err != nil {
+		return nil, errors.Join(err, kept.Close())
+	}
+	a.config.Logger.Info("store opened", "backend", a.location.String(), "generation", kept.Generation(), "epoch", cp.Epoch)
+	return kept, nil
 }
 
 // drain closes the engine in good order.
@@ -99,7 +119,7 @@ func (a *application) drain(e *engine.Engine) error {
 		suspended += stats.Functions[i].Suspended
 		messages += stats.Functions[i].Backlog
 	}
-	if suspended > 0 { // They hold nothing up, and go with the memory that they are in.
+	if suspended > 0 && a.location.IsMemory() { // They hold nothing up, and go with the memory that they are in.
 		a.config.Logger.Warn("messages at suspended addresses are lost", "addresses", suspended, "messages", messages)
 	}
 	a.config.Logger.Info("drained", "invocations", stats.Invocations(), "took", time.Since(began).Round(time.Microsecond))

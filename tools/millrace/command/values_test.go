@@ -5,10 +5,7 @@ package command
 import (
 	"math"
 	"runtime/debug"
-	"strings"
 	"testing"
-
-	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 func TestSize(t *testing.T) {
@@ -44,54 +41,5 @@ func TestLimitMemory(t *testing.T) {
 	debug.SetMemoryLimit(1 << 30) // As GOMEMLIMIT does.
 	if got := new(options).limitMemory(); got != 128<<20 {
 		t.Errorf("GOMEMLIMIT=1GiB: %d bytes may be queued", got)
-	}
-}
-
-// JSON is wrapped for the built-in types, and comes back as it was written.
-func TestTypedValues(t *testing.T) {
-	const types = "io.statefun.types/"
-	for _, tt := range []struct{ typename, json, shown string }{
-		{types + "bool", "true", "true\n"},
-		{types + "bool", "false", "false\n"},
-		{types + "int", "-2147483648", "-2147483648\n"},
-		{types + "long", "9223372036854775807", "9223372036854775807\n"},
-		{types + "float", "0.1", "0.1\n"},
-		{types + "double", "1e300", "1e+300\n"},
-		{types + "string", `"a\nb \u00e9 <&>"`, "a\nb é <&>\n"},
-		{types + "string", `""`, "\n"},
-		{"shop/Add", ` {"item": "tea"} `, ` {"item": "tea"} `},
-		{"shop/Add", "null", "null"},
-	} {
-		v, err := valueOfJSON(tt.typename, tt.json)
-		if got := string(shown(statefun.TypedValue{Typename: tt.typename, Value: v})); err != nil || got != tt.shown {
-			t.Errorf("%s %s: %q, %v", tt.typename, tt.json, got, err)
-		}
-	}
-	for _, tt := range []struct{ typename, json string }{
-		{types + "bool", "1"},
-		{types + "bool", "null"},
-		{types + "int", "2147483648"},
-		{types + "int", "1.5"},
-		{types + "int", `"1"`},
-		{types + "long", "1e400"},
-		{types + "float", "1e39"},
-		{types + "string", "1"},
-		{types + "string", "unquoted"},
-		{types + "string", "null"},
-		{"shop/Add", ""},
-		{"shop/Add", "{"},
-		{"shop/Add", "{} {}"},
-		{"shop/Add", strings.Repeat("x", 1000)},
-	} {
-		if v, err := valueOfJSON(tt.typename, tt.json); err == nil || len(err.Error()) > 300 {
-			t.Errorf("%s %s: %q, %v", tt.typename, tt.json, v, err)
-		}
-	}
-	if got := shown(statefun.TypedValue{Typename: types + "long", Value: []byte{0xff}}); string(got) != "\xff" {
-		t.Errorf("what does not decode is shown as %q", got)
-	}
-	inf, err := statefun.Float64.Append(nil, math.Inf(1))
-	if got := shown(statefun.TypedValue{Typename: types + "double", Value: inf}); err != nil || string(got) != "+Inf\n" {
-		t.Errorf("infinity is shown as %q", got)
 	}
 }

@@ -26,6 +26,7 @@ type Component struct {
 	Endpoints []remote.Endpoint
 	Doors     []connector.Door
 	Sinks     []Sink
+	Sources   []Source
 	Listens   []string // Addresses.
 
 	in     component
@@ -44,7 +45,7 @@ func (a *Application) HasIngress() bool {
 	return slices.ContainsFunc(a.Components, func(c *Component) bool { return c.Ingress })
 }
 
-// Module returns the application as a module, to be opened once: sinks, doors and invokers belong to the
+// Module returns the application as a module, to be opened once: sinks, doors, sources and invokers belong to the
 // engine from then on.
 func (a *Application) Module(name string) engine.Module {
 	return engine.Module{Name: name, Bind: func(b *engine.Binder) error {
@@ -57,6 +58,9 @@ func (a *Application) Module(name string) engine.Module {
 			}
 			for _, d := range c.Doors {
 				b.Door(d)
+			}
+			for _, s := range c.Sources {
+				s.bind(b)
 			}
 		}
 		return nil

@@ -14,7 +14,7 @@ import (
 
 // collisions finds what two components both claim.
 func (l *loader) collisions() {
-	functions, egresses, addresses := claims{}, claims{}, claims{}
+	functions, egresses, ingresses, addresses := claims{}, claims{}, claims{}, claims{}
 	for _, c := range l.app.Components {
 		for _, pattern := range c.functions() {
 			l.claim(c, pattern, functions.add, fmt.Sprintf("the functions %s are served", pattern),
@@ -23,6 +23,10 @@ func (l *loader) collisions() {
 		for _, s := range c.Sinks {
 			l.claim(c, s.Egress, egresses.add, fmt.Sprintf("the egress %s is delivered", s.Egress),
 				"give each egress an id of its own")
+		}
+		for _, s := range c.Sources { // Each would get the events of the other.
+			l.claim(c, s.Ingress, ingresses.add, fmt.Sprintf("the ingress %s is read from a source", s.Ingress),
+				"give each ingress an id of its own")
 		}
 		for _, address := range c.Listens {
 			l.claim(c, address, addresses.listen, fmt.Sprintf("the address %s is taken", address),

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace-io/millrace/connectors/file"
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/kind"
 	"github.com/millrace-io/millrace/engine/remote"
+	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // document reads a document that is a component.
@@ -141,7 +143,13 @@ func (l *loader) bind(in component) {
 // target puts what a component brings into c.
 type target struct{ c *Component }
 
+var _ file.Target = target{}
+
 func (t target) Door(d connector.Door)           { t.c.Doors = append(t.c.Doors, d) }
 func (t target) Endpoint(e remote.Endpoint)      { t.c.Endpoints = append(t.c.Endpoints, e) }
 func (t target) Listens(address string)          { t.c.Listens = append(t.c.Listens, address) }
 func (t target) Sink(e string, s connector.Sink) { t.c.Sinks = append(t.c.Sinks, Sink{e, s}) }
+
+func (t target) Source(ingress, typename string, s connector.Source, targets []statefun.FunctionType) {
+	t.c.Sources = append(t.c.Sources, Source{ingress, typename, s, targets})
+}

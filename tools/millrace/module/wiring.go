@@ -28,6 +28,7 @@ type Endpoint struct {
 	Exhausted    string `json:"exhausted"` // retry, suspend or deadLetter
 	DeadLetter   string `json:"dead_letter,omitempty"`
 	BrokenMax    int    `json:"broken_max"`
+	IdleAfterMS  int64  `json:"idle_after_ms,omitempty"`
 }
 
 // Ingress is what brings events in.
@@ -36,6 +37,7 @@ type Ingress struct {
 	Kind    string   `json:"kind"`
 	At      string   `json:"at"`
 	Listens []string `json:"listens,omitempty"`
+	Targets []string `json:"targets,omitempty"` // Function types that get each event, where the ingress names them.
 }
 
 // Egress is what takes records out.
@@ -55,7 +57,13 @@ func (a *Application) Wiring() Wiring {
 			w.Endpoints = append(w.Endpoints, endpoint(c.Kind, at, e))
 		}
 		if c.Ingress {
-			w.Ingresses = append(w.Ingresses, Ingress{c.ID, c.Kind, at, c.Listens})
+			in := Ingress{ID: c.ID, Kind: c.Kind, At: at, Listens: c.Listens}
+			for _, s := range c.Sources {
+				for _, t := range s.Targets {
+					in.Targets = append(in.Targets, t.String())
+				}
+			}
+			w.Ingresses = append(w.Ingresses, in)
 		}
 		for _, s := range c.Sinks {
 			w.Egresses = append(w.Egresses, Egress{s.Egress, c.Kind, at, c.Listens})
@@ -70,7 +78,7 @@ func endpoint(kind, at string, e remote.Endpoint) Endpoint {
 		Functions: e.Functions.String(), Kind: kind, At: at,
 		MessagesMax: p.MessagesMax, BytesMax: p.BytesMax, InFlightMax: p.InFlightMax,
 		CallMS: p.Call.Milliseconds(), RetryFirstMS: p.RetryFirst.Milliseconds(), RetryMostMS: p.RetryMost.Milliseconds(),
-		Exhausted: actions[p.Exhausted], DeadLetter: p.DeadLetter, BrokenMax: p.BrokenMax,
+		Exhausted: actions[p.Exhausted], DeadLetter: p.DeadLetter, BrokenMax: p.BrokenMax, IdleAfterMS: p.IdleAfter.Milliseconds(),
 	}
 }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package command
+// Package values reads and shows values as operators write and read them: those of the built-in types
+// (io.statefun.types/…), which are wrapped on the wire, without the wrapping; all others as they are.
+package values
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/statefun"
 )
@@ -52,8 +55,8 @@ var builtins = map[string]builtin{
 	statefun.String.Typename():  builtinOf(statefun.String),
 }
 
-// valueOfJSON returns a JSON text as a value of a type: wrapped for the built-in ones, as it is for others.
-func valueOfJSON(typename, text string) ([]byte, error) {
+// OfJSON returns a JSON text as a value of a type: wrapped for the built-in ones, as it is for others.
+func OfJSON(typename, text string) ([]byte, error) {
 	if !json.Valid([]byte(text)) {
 		return nil, fmt.Errorf("json: %q is not JSON; a string has quotes: '\"…\"'", clip(text))
 	}
@@ -68,8 +71,8 @@ func valueOfJSON(typename, text string) ([]byte, error) {
 	return v, nil
 }
 
-// valueOfString returns a text as a value of a type: wrapped for the built-in string, as it is for others.
-func valueOfString(typename, text string) ([]byte, error) {
+// OfString returns a text as a value of a type: wrapped for the built-in string, as it is for others.
+func OfString(typename, text string) ([]byte, error) {
 	if typename != statefun.String.Typename() {
 		return []byte(text), nil
 	}
@@ -80,8 +83,21 @@ func valueOfString(typename, text string) ([]byte, error) {
 	return v, nil
 }
 
-// shown is a value as an operator reads it: those of built-in types as a line, others byte for byte.
-func shown(m statefun.TypedValue) []byte {
+// Text returns a value as text; ok is false for bytes that are none.
+func Text(m statefun.TypedValue) (text string, ok bool) {
+	if t, ok := builtins[m.Typename]; ok {
+		if s, err := t.show(m.Value); err == nil {
+			return s, true
+		}
+	}
+	if !utf8.Valid(m.Value) {
+		return "", false
+	}
+	return string(m.Value), true
+}
+
+// Output is what goes to a terminal or into a pipe: a line for a value of a built-in type, the bytes of others.
+func Output(m statefun.TypedValue) []byte {
 	if t, ok := builtins[m.Typename]; ok {
 		if s, err := t.show(m.Value); err == nil {
 			return append([]byte(s), '\n')
