@@ -51,10 +51,10 @@ func (h away) send(m *message, _ uint64) { h.post(m.plan.to.address(), typed(m.p
 // sendAfter sends without a token, with one of its own, or with one that others use as well and that is
 // therefore cancelled before.
 func (h away) sendAfter(m *message, how uint64) {
-	switch how % 3 {
-	case 1:
+	switch kind := how % 3; {
+	case kind == 1 || kind == 2 && h.Case.Config.Steady:
 		m.name = fmt.Sprint("own", m.serial)
-	case 2:
+	case kind == 2:
 		m.name = shared(how)
 		h.cancelToken(m.name)
 	}

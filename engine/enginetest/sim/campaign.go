@@ -5,6 +5,7 @@ package sim
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ type Campaign struct {
 
 const (
 	// messages is how many take effect, at least, in the run of a seed, if nothing is lost on the way in.
-	messages = 1200
+	messages = 1500
 	// eventsMin is how many turns and invocations there are, at least.
 	eventsMin = 2000
 	// againEvery is how many seeds there are for each that is run twice: it must do the same.
@@ -82,7 +83,13 @@ func (c Campaign) runSeed(seed uint64) (Result, error) {
 		return result, err
 	case result.Events < eventsMin:
 		return result, fmt.Errorf("only %v", result)
-	case seed%againEvery != 0:
+	}
+	if of := Seed(seed, messages); of.Config.Steady && c.Disk != nil && c.Disk(seed) != nil {
+		if err := c.compare(seed, of, result); err != nil {
+			return result, err
+		}
+	}
+	if seed%againEvery != 0 {
 		return result, nil
 	}
 	again, err := c.run(seed, Seed(seed, messages))
@@ -90,6 +97,19 @@ func (c Campaign) runSeed(seed uint64) (Result, error) {
 		err = fmt.Errorf("another run of the seed differs: %v, then %v", result, again)
 	}
 	return result, err
+}
+
+// compare runs the program of a case once more, without faults, in another layout, in another order, and on the model
+// of a store: what has happened in the end is the same.
+func (c Campaign) compare(seed uint64, of Case, with Result) error {
+	of.Schedule = rand.New(rand.NewPCG(seed, 1))
+	of.Config.Layout = of.Config.drawLayout(of.Schedule)
+	of.Config.Faults = Faults{}
+	result, err := of.Run(Options{Disk: NewModelDisk(), Log: c.Log})
+	if err == nil && result.State != with.State {
+		err = fmt.Errorf("metamorphic: the program ends in the state %016x, and in another layout in %016x", with.State, result.State)
+	}
+	return err
 }
 
 func (c Campaign) run(seed uint64, of Case) (Result, error) {

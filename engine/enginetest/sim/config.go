@@ -24,6 +24,9 @@ type Config struct {
 	Jumps int
 	// Of Turns.Loops + Turns.Sources + … turns, so many go to each kind of actor.
 	Turns Turns
+	// Steady has what happens in the end depend on nothing but the program: every message takes effect once,
+	// whatever else happens.
+	Steady bool
 	// Whims has handlers decide anew at each attempt what they do.
 	Whims bool
 	// Faults are what else goes wrong.
@@ -67,6 +70,10 @@ func DrawConfig(c Choices) Config {
 		CutEvery:   pick(c, 1, 5, 5, 20, 20, 100, 0),
 		Jumps:      pick(c, 0, 3, 40, 10_000, 3_600_000),
 		Whims:      one(c, 3),
+		Steady:     one(c, 8),
+	}
+	if cfg.Steady {
+		cfg.Whims, cfg.CutEvery = false, max(cfg.CutEvery, 1)
 	}
 	cfg.Turns = Turns{
 		Loops: pick(c, 12, 3, 40), Sources: pick(c, 4, 1, 30), Doors: pick(c, 2, 10), Epochs: pick(c, 3, 1, 20),

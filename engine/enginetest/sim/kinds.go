@@ -117,6 +117,7 @@ var kinds = [...]kind{
 			newSlot(s, "count", engine.Int64, func(v uint64) int64 { return int64(v) }),
 			newSlot(s, "chain", hashType, func(v uint64) uint64 { return v }),
 			newSlot(s, "balance", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot(s, "sum", hashType, func(v uint64) uint64 { return v }),
 			newSlot(s, "number", engine.Int64, func(v uint64) int64 { return -int64(v) }),
 			newSlot(s, "text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
 		}
@@ -155,6 +156,7 @@ var kinds = [...]kind{
 			newSlot(s, "count", engine.Int64, func(v uint64) int64 { return int64(v) }),
 			newSlot(s, "chain", hashType, func(v uint64) uint64 { return v }),
 			newSlot(s, "balance", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot(s, "sum", hashType, func(v uint64) uint64 { return v }),
 			newSlot(s, "bytes", engine.Bytes("sim/bytes"), bytesOf),
 			newSlot(s, "text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
 		}

@@ -187,18 +187,41 @@ func (l *ledger) count(key, value string, n int) error {
 
 // balance is the money in an entry of state.
 func (l *ledger) balance(key, value string) (int64, error) {
+	_, wire, err := l.value(key, value, "balance")
+	if err != nil || wire == nil {
+		return 0, err
+	}
+	return engine.Int64.Decode(wire)
+}
+
+// value returns a value of an entry of state; nil: it has none.
+func (l *ledger) value(key, value, name string) (a address, wire []byte, err error) {
 	fn, id, err := checkpoint.ParseStateKey([]byte(key))
 	if err != nil {
-		return 0, err
+		return a, nil, err
 	}
-	a, err := l.address(fn, id)
-	if err != nil || !kinds[a.kind].counts {
-		return 0, err
+	if a, err = l.address(fn, id); err != nil || !kinds[a.kind].counts {
+		return a, nil, err
 	}
 	for v := range checkpoint.Values([]byte(value)) {
-		if values := l.names[fn].Values; v.Number < len(values) && values[v.Number].Name == "balance" {
-			return engine.Int64.Decode(v.Bytes)
+		if values := l.names[fn].Values; v.Number < len(values) && values[v.Number].Name == name {
+			return a, v.Bytes, nil
 		}
 	}
-	return 0, nil
+	return a, nil, nil
+}
+
+// stateHash says which messages have taken effect where, by the state in the store. In which order, and how, does
+// not matter.
+func (r *run) stateHash() (sum uint64) {
+	for key, value := range r.ledger.entries {
+		if key[0] != checkpoint.KindState {
+			continue
+		}
+		if a, wire, err := r.ledger.value(key, value, "sum"); err == nil && wire != nil {
+			v, _ := hashType.Decode(wire)
+			sum += mix(mix(uint64(a.kind), uint64(a.id)), v)
+		}
+	}
+	return sum
 }

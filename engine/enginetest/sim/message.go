@@ -89,7 +89,7 @@ type instance struct {
 	attempts int           // Of the first message that waits.
 	skip     bool          // The first message that waits is given up before another runs.
 	resumes  int           // Requests to resume that may still be on their way.
-	spared   clock.Instant // Until then it has been spared, at the latest, for what it had sent to be delivered later.
+	spared   clock.Instant // Until then, at the latest, it has been spared: for what it had sent, or what waited.
 	pardon   bool          // A request to resume has been taken, maybe since it was suspended.
 	// freed is when messages last stopped waiting here.
 	freed clock.Instant

@@ -210,7 +210,7 @@ func (m *model) skipped(inst *instance, epoch statefun.Epoch) {
 		inst.first = inst.first[1:]
 	}
 	inst.blocked, inst.attempts, inst.suspended, inst.skip = nil, 0, false, false
-	inst.broken, inst.seen = 0, m.now()
+	inst.broken, inst.spared = 0, m.now()
 }
 
 // waiting returns at how many addresses messages wait and are run by a timer.

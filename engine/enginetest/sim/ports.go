@@ -41,7 +41,7 @@ func (s *source) Open(_ context.Context, position []byte) error {
 	if got := positionOf(position); got != s.committed || (position == nil) == s.placed || s.opened {
 		s.violate(fmt.Errorf("recovery: source %d is opened at %d; the checkpoint has it at %d", s.number, got, s.committed))
 	}
-	if s.opened = true; position == nil {
+	if s.opened = true; position == nil && !s.Case.Config.Steady {
 		s.next = s.schedule.IntN(min(len(s.roots), 3) + 1)
 	}
 	return nil

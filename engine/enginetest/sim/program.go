@@ -8,7 +8,10 @@ import (
 )
 
 // Program is what comes from outside, in the order in which it comes.
-type Program struct{ roots []*root }
+type Program struct {
+	roots []*root
+	plans uint64 // How many messages have been planned.
+}
 
 // root is one event. All messages that come of it go in at once.
 type root struct {
@@ -31,6 +34,7 @@ func (c Config) routes() bool { return c.InboxSlots == inboxLarge }
 // plan is a message and what its handler is going to do: the same at every attempt, and then it fails
 // as long as there are faults left.
 type plan struct {
+	number uint64 // In the program, from 1 on; 0: it is not in the program.
 	to     address
 	form   form
 	faults []fault
@@ -125,10 +129,13 @@ func DrawProgram(c Choices, cfg Config, messages int) Program {
 // Draw draws one more event, and at most so many messages that come of it.
 func (p *Program) Draw(c Choices, cfg Config, messages int) {
 	r := &root{from: c.IntN(cfg.Sources + doors)}
-	if r.from == cfg.Sources+doorSend || r.from == cfg.Sources+doorCall {
-		r.durable, r.keyed, r.calls = one(c, 2), one(c, 2), r.from == cfg.Sources+doorCall
+	if cfg.Steady && r.from > cfg.Sources+doorCall {
+		r.from = cfg.Sources + doorSend
 	}
-	d := drawer{Choices: c, cfg: cfg, left: messages}
+	if r.from == cfg.Sources+doorSend || r.from == cfg.Sources+doorCall {
+		r.durable, r.keyed, r.calls = one(c, 2) || cfg.Steady, one(c, 2) || cfg.Steady, r.from == cfg.Sources+doorCall
+	}
+	d := drawer{Choices: c, cfg: cfg, left: messages, plans: &p.plans}
 	routed := r.from < cfg.Sources || cfg.routes() && r.from == cfg.Sources+doorRoute
 	for more := true; more; more = routed && one(c, 4) {
 		m := d.message(nil, 0)
@@ -136,11 +143,13 @@ func (p *Program) Draw(c Choices, cfg Config, messages int) {
 			m.form = formText // Routers forward to typed inputs only.
 		}
 		m.pending = m.form == formQuery && r.from != cfg.Sources+doorCall // Nobody asks.
-		r.keyed = r.keyed && kinds[m.to.kind].idle == 0                   // Keys are forgotten with the address.
+		for kinds[m.to.kind].idle > 0 && r.keyed {                        // Keys are forgotten with the address.
+			m.to.kind = 0
+		}
 		r.messages = append(r.messages, m)
 	}
 	if routed && one(c, 40) {
-		r.crowd(c)
+		r.crowd(c, &p.plans)
 	}
 	p.roots = append(p.roots, r)
 }
@@ -148,14 +157,15 @@ func (p *Program) Draw(c Choices, cfg Config, messages int) {
 // crowd has many more messages come for the first one's target, which has failed to take the first: more
 // than a shard runs at once when they have waited. The first clears what the target keeps, so that it is
 // empty and must stay all the same, and others fail in turn.
-func (r *root) crowd(c Choices) {
+func (r *root) crowd(c Choices, plans *uint64) {
 	first := r.messages[0]
 	first.faults = append(first.faults, fault{})
 	for slot := range uint64(3) {
 		first.steps = append(first.steps, step{kind: stepClear, value: slot})
 	}
 	for i := range 400 {
-		m := &plan{to: first.to, form: form(i % int(formQuery))}
+		*plans++
+		m := &plan{number: *plans, to: first.to, form: form(i % int(formQuery))}
 		if one(c, 100) {
 			m.faults = []fault{{}}
 		}
@@ -166,13 +176,15 @@ func (r *root) crowd(c Choices) {
 // drawer draws the messages of one event.
 type drawer struct {
 	Choices
-	cfg  Config
-	left int
+	cfg   Config
+	left  int
+	plans *uint64
 }
 
 func (d *drawer) message(from *address, depth int) *plan {
 	d.left--
-	m := &plan{to: d.target(from), form: form(d.IntN(int(forms)))}
+	*d.plans++
+	m := &plan{number: *d.plans, to: d.target(from), form: form(d.IntN(int(forms)))}
 	m.pending = m.form == formQuery && one(d, 4)
 	for n := d.IntN(7); n > 0; n-- {
 		m.steps = append(m.steps, d.step(&m.to, depth))
@@ -200,6 +212,9 @@ func (d *drawer) target(from *address) address {
 
 func (d *drawer) step(self *address, depth int) step {
 	s := step{kind: pick(d, stepKinds...), value: uint64(d.IntN(1000)), whim: d.cfg.Whims && one(d, 6)}
+	if s.kind == stepCancel && d.cfg.Steady {
+		s.kind = stepNothing
+	}
 	if s.kind == stepSend || s.kind == stepSendAfter {
 		if d.left <= 0 || depth > 40 {
 			return step{kind: stepEmit, value: s.value}

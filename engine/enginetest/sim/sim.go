@@ -38,6 +38,7 @@ type Options struct {
 // Result says what a run has done.
 type Result struct {
 	Trace  uint64 // The same for every run of the same case.
+	State  uint64 // Of a steady program the same for every run of it, on a store.
 	Events int    // Turns, and invocations in them.
 	Stats
 }
@@ -95,7 +96,7 @@ func (c Case) Run(o Options) (result Result, err error) {
 			err = fmt.Errorf("%w\n\twith %+v", err, c.Config)
 		}
 		r.stats.tally(r)
-		result = Result{Trace: uint64(r.trace), Events: r.turns + r.model.invocations + r.model.failures, Stats: r.stats}
+		result = Result{Trace: uint64(r.trace), State: r.stateHash(), Events: r.turns + r.model.invocations + r.model.failures, Stats: r.stats}
 	}()
 	r.model.now = func() clock.Instant { return r.clock.Now() }
 	r.connect()

@@ -55,7 +55,8 @@ func (a *attempt) play() (end *fault, err error) {
 const (
 	slotCount   = iota // How many messages took effect,
 	slotChain          // a hash of all of them in their order,
-	slotBalance        // and the money, below.
+	slotBalance        // the money (amount),
+	slotSum            // and which messages they were, in any order.
 	slotsKept
 )
 
@@ -67,6 +68,11 @@ func (a *attempt) count() {
 	l := a.link()
 	a.edit(slotCount, l.n+1)
 	a.edit(slotChain, mix(l.h, a.msg.serial))
+	var sum uint64
+	if v := a.values[slotSum]; v != nil {
+		sum = *v
+	}
+	a.edit(slotSum, sum+mix(1, a.msg.plan.number))
 	a.pay(amount(a.msg.from, a.self, a.msg.serial))
 }
 
