@@ -32,7 +32,7 @@ type Config struct {
 	// QueueBytesMax is the high-water mark: above it ingress waits, or is refused. Messages between
 	// functions are never held back. Default 64 MiB.
 	QueueBytesMax int64
-	// OutboxBytesMax is how many bytes of egress records may be committed and not delivered: above it functions
+	// OutboxBytesMax is how many bytes of egress records may be emitted and not delivered: above it functions
 	// that emit more wait, and all others go on. Default 1 GiB.
 	OutboxBytesMax int64
 	// PayloadBytesMax bounds a message, a state value and an egress record, encoded. Default 32 MiB.

@@ -164,6 +164,30 @@ func TestOutboxAtClose(t *testing.T) {
 	})
 }
 
+// The limit holds before the commit too: while that fails, what goes round inside must not emit without end (P36).
+func TestOutboxIsFullBeforeCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &paced{Model: model(t), release: make(chan error)}
+		sink := &notedSink{}
+		e := open(t, engine.Config{Application: "test", Backend: store, OutboxBytesMax: 1000, EpochInterval: time.Hour},
+			probeModule(stateless(func(ctx *engine.Context, word string) error {
+				said.Send(ctx, word)
+				Do.To("p").SendAfter(ctx, time.Millisecond, word)
+				return nil
+			}), engine.Retries(0)), deliver(sink))
+		submit(t, e, "p", "say")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := e.Stats().QueuedBytes; n > 2000 {
+			t.Errorf("%d bytes are queued while nothing is committed", n)
+		}
+		if n := len(store.begun.take()); n != 1 {
+			t.Errorf("%d commits have begun; want one, which makes room", n)
+		}
+		close(store.release)
+	})
+}
+
 // Above the limit of the outbox those wait who emit more, each at its address and in its order; all others go on,
 // and so do epochs (P36).
 func TestOutboxIsFull(t *testing.T) {

@@ -141,5 +141,11 @@ func (b *Binder) sourceNames() []string {
 
 // unknownPositions returns where sources stood that no module connects: they are carried on (P38).
 func (r *recovered) unknownPositions(sources []string) []backend.SourcePosition {
-	return slices.DeleteFunc(slices.Clone(r.Sources), func(p backend.SourcePosition) bool { return slices.Contains(sources, p.Source) })
+	var unknown []backend.SourcePosition
+	for _, p := range r.Sources {
+		if !slices.Contains(sources, p.Source) {
+			unknown = append(unknown, backend.SourcePosition{Source: p.Source, Position: r.position(p.Source)})
+		}
+	}
+	return unknown
 }

@@ -107,3 +107,45 @@ func TestStartPositionIsNotStored(t *testing.T) {
 		wantItems(t, &source.log, "open ")
 	})
 }
+
+// closedSource cannot be opened, until it can.
+type closedSource struct {
+	latestSource
+	err error
+}
+
+func (s *closedSource) Open(ctx context.Context, position []byte) error {
+	s.log.add(fmt.Sprint("configured: ", position == nil))
+	return s.err
+}
+
+// A source that has never been opened has no position: a restart has it begin where it is configured to, also when
+// epochs have been committed meanwhile.
+func TestStartPositionOfNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife(t)
+		source := &closedSource{err: errTest}
+		modules := []engine.Module{probeModule(sayTwice), bind(func(b *engine.Binder) {
+			engine.Connect(b, words, source)
+			engine.RouteKey(b, words, Do)
+		})}
+		closeEngine(t, l.start(engine.Config{}, modules...)) // Without Run.
+		wantItems(t, &source.log)
+		goOn(t, l.start(engine.Config{}, modules...))
+		checkpoint(t, l.e)
+		wantItems(t, &source.log, "configured: true")
+		if got := l.latest().Sources; len(got) != 0 {
+			t.Errorf("positions %+v are stored", got)
+		}
+		source.err = nil
+		for _, want := range []string{"configured: true", "configured: false"} {
+			goOn(t, l.start(engine.Config{}, modules...))
+			synctest.Wait()
+			if got := source.log.take(); got[0] != want {
+				t.Errorf("%q; want %q first", got, want)
+			}
+			checkpoint(t, l.e)
+			source.log.take()
+		}
+	})
+}

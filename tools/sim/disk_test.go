@@ -42,10 +42,12 @@ func newDisk(seed uint64) sim.Disk {
 // volatile is no disk: its store is gone with the process.
 type volatile struct{}
 
-func (volatile) Open(o backend.Options) (backend.Backend, error) { return memory.Open(context.Background(), o) }
-func (volatile) Trouble(sim.Trouble, int)                        {}
-func (volatile) Dead() bool                                      { return false }
-func (volatile) Crash(func() bool)                               {}
+func (volatile) Open(o backend.Options) (backend.Backend, error) {
+	return memory.Open(context.Background(), o)
+}
+func (volatile) Trouble(sim.Trouble, int) {}
+func (volatile) Dead() bool               { return false }
+func (volatile) Crash(func() bool)        {}
 
 // disk is one in memory, with a store that a process has open.
 type disk struct {

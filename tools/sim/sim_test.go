@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/millrace-io/millrace/engine/enginetest/sim"
@@ -26,6 +27,7 @@ func TestSeeds(t *testing.T) {
 	if *seed != 0 {
 		c.Log = os.Stdout
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // There is much garbage, and little else.
 	failed := 0
 	passed, all := c.Run(func(seed uint64, err error) {
 		failed++

@@ -5,6 +5,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/backend"
@@ -15,7 +16,9 @@ import (
 // store has an epoch committed: its parts, and one more for the outbox when there is something to say in it.
 func (e *Epochs) store(ctx context.Context, epoch *checkpoint.Epoch) error {
 	cp := e.template
-	cp.Epoch, cp.CreatedAt, cp.Sources = epoch.Checkpoint.Epoch, epoch.Checkpoint.CreatedAt, epoch.Checkpoint.Sources
+	cp.Epoch, cp.CreatedAt = epoch.Checkpoint.Epoch, epoch.Checkpoint.CreatedAt
+	// A source without a position begins where it is configured to, also after a restart (P39).
+	cp.Sources = slices.DeleteFunc(slices.Clone(epoch.Checkpoint.Sources), func(p backend.SourcePosition) bool { return p.Position == nil })
 	cp.Names, cp.Numbers = e.names(), e.numbers
 	if changes := e.outflow.Changes(cp.Epoch, epoch.Egress); len(changes) > 0 {
 		epoch.Parts = append(epoch.Parts, backend.Part{Shard: e.shards, Changes: changes})
@@ -54,7 +57,6 @@ func (e *Epochs) persist(ctx context.Context, cp backend.Checkpoint, parts []bac
 		err := e.backend.Commit(ctx, cp, parts)
 		switch {
 		case err == nil:
-			cp.Sources = append(e.template.Sources[:0], cp.Sources...) // The coordinator uses its own again.
 			e.template = cp
 			if pause > commitRetryFirst {
 				e.gate.Hold(false)

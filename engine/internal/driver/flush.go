@@ -14,6 +14,8 @@ func (l *Loop) flush() (any bool) {
 	egress := l.shard.EgressBytes()
 	held := l.shard.Waiting() + egress
 	l.stats.hold(l.shard.SuspendedBytes() + egress)
+	l.outflow.Emitted(egress - l.emitted)
+	l.emitted = egress
 	change := produced + held - l.accounted - l.consumed
 	l.gate.Add(change)
 	any = produced != 0 || l.consumed != 0 || change != 0 // Retries take from what waits, and may send nothing.
@@ -38,6 +40,7 @@ func (l *Loop) flush() (any bool) {
 	}
 	if part, complete := l.shard.Part(); complete {
 		l.accounted -= part.EgressBytes // The outflow accounts for it from here on.
+		l.emitted -= part.EgressBytes
 		l.handOver(part)
 	}
 	if any {
@@ -68,6 +71,7 @@ func (l *Loop) emit() (any bool) {
 	if l.hooks.Egress != nil {
 		for _, b := range l.shard.DrainEgress() {
 			l.accounted -= b.Bytes() // Likewise.
+			l.emitted -= b.Bytes()
 			l.hooks.Egress(b)
 		}
 	}

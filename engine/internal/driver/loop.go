@@ -66,6 +66,7 @@ type Loop struct {
 	over      bool // and its part has been handed over.
 	consumed  int64
 	accounted int64 // What the shard holds that counts as queued: waiting messages and egress records.
+	emitted   int64 // The records among it.
 	stop      atomic.Bool
 	stats     Stats
 	maxStop   time.Duration
@@ -220,7 +221,11 @@ func (l *Loop) Turn(now clock.Instant) (busy bool) {
 		return false
 	}
 	l.turns++
-	l.shard.HoldEgress(l.outflow.Full()) // P36.
+	full := l.outflow.Full()
+	l.shard.HoldEgress(full)
+	if full && l.emitted > 0 { // P36. Records leave when their epoch ends.
+		l.announce.Want(l.shard.Epoch())
+	}
 	if epoch := l.announce.Epoch(); epoch > l.shard.Epoch() {
 		l.cut(epoch)
 		busy = true

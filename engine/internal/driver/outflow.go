@@ -21,7 +21,8 @@ import (
 // Until they are forgotten they are in every checkpoint: a restart publishes them again, under the same names.
 type Outflow struct {
 	c       OutflowConfig
-	pending atomic.Int64 // Bytes that have been released and are not done.
+	pending atomic.Int64 // Bytes that have been released and are not done,
+	emitted atomic.Int64 // and those that have been emitted and not been released: their epoch is not committed.
 
 	mu    sync.Mutex // Without epochs, shards release side by side.
 	index uint64     // Guarded by mu. Of the next record released without an epoch.
@@ -41,7 +42,7 @@ type OutflowConfig struct {
 	// there are KeyGroups.
 	Stores    bool
 	KeyGroups int
-	// BytesMax is how many bytes may be released and not done before functions that emit more wait (P36).
+	// BytesMax is how many bytes may be emitted and not done before functions that emit more wait (P36).
 	BytesMax int64
 }
 
@@ -52,7 +53,14 @@ func NewOutflow(c OutflowConfig) *Outflow { return &Outflow{c: c} }
 func (o *Outflow) Pending() int64 { return o.pending.Load() }
 
 // Full reports whether those who emit records have to wait (P36). Anyone may ask.
-func (o *Outflow) Full() bool { return o.pending.Load() > o.c.BytesMax }
+func (o *Outflow) Full() bool { return o.pending.Load()+o.emitted.Load() > o.c.BytesMax }
+
+// Emitted has bytes count that shards have emitted, until they are released.
+func (o *Outflow) Emitted(bytes int64) {
+	if bytes != 0 {
+		o.emitted.Add(bytes)
+	}
+}
 
 // Release lets out the records of a committed epoch, in the order of shards and then of their emission
 // (P35).
@@ -73,6 +81,7 @@ func (o *Outflow) ReleaseEarly(b *envelope.Batch) {
 }
 
 func (o *Outflow) release(epoch statefun.Epoch, index uint64, b *envelope.Batch, stored bool) uint64 {
+	o.emitted.Add(-b.Bytes())
 	if len(b.Envelopes) == 0 {
 		return index
 	}
@@ -108,7 +117,7 @@ type released struct {
 	stored  bool // Checkpoints have them.
 }
 
-// hold has records count. The gate counts them already.
+// hold has records count that were emitted, or restored. The gate counts them already.
 func (o *Outflow) hold(bytes int64, records int, stored bool) *released {
 	o.pending.Add(bytes)
 	r := &released{outflow: o, bytes: bytes, stored: stored}

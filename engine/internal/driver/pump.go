@@ -62,7 +62,7 @@ type RouteFunc func() error
 type Position struct {
 	Epoch    statefun.Epoch
 	Source   string
-	Position []byte
+	Position []byte           // nil: the source has never been opened, and there is nothing to say of it.
 	Ticket   *envelope.Ticket // Of the pump, which waits for the commit; nil: it does not.
 }
 
@@ -321,7 +321,7 @@ func (p *Pump) cutTo(epoch statefun.Epoch) {
 		p.out[to].Push(marker)
 		p.loops[to].Wake()
 	}
-	at := Position{Epoch: epoch - 1, Source: p.name, Position: append([]byte(nil), p.position...)}
+	at := Position{Epoch: epoch - 1, Source: p.name, Position: slices.Clone(p.position)}
 	switch {
 	case planted.PositionNotedLate:
 		at.Position = p.position

@@ -100,6 +100,7 @@ func (s *Shard) callFailed(fn *Function, row *table.Row, p place, q *queue, mess
 		reason, retryAfter = e.Reason, e.RetryAfter.Milliseconds()
 	}
 	if errors.Is(err, errHeld) {
+		q.begun = false // The endpoint has done its part: what waits for the outbox takes none of its time (P36).
 		s.retryAfter(p, heldRetry)
 		return
 	}

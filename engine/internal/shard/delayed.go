@@ -176,7 +176,7 @@ func (s *Shard) fire(now clock.Instant, most int) (more bool) {
 		case timerDelayed:
 			record := uint32(payload)
 			e := s.stored.open(s.heap, record, &s.view)
-			s.forward(&s.view, e)
+			s.forward(&s.outlets[s.destination(e.Function, e.Hash, alias(s.view.ID(e)))], &s.view, e)
 			s.dropDelayed(Token(s.stored.at(record).number), record)
 			s.Counts.Fired++
 		case timerRetry:

@@ -32,6 +32,26 @@ func exhaust(r *remoteRig, id string) (after clock.Instant, last Failure, left [
 	return 0, last, nil
 }
 
+// While the outbox is full an address waits as long as it takes: that is no failure of the endpoint, and takes
+// nothing of the time for its delivery (P36).
+func TestHeldIsNotExhausted(t *testing.T) {
+	r := newRemoteRig(t, remoteConfig{near: remote.Policy{Call: 10 * time.Second, Exhausted: remote.Suspend}})
+	r.post(fnCart, "a one")
+	r.s.HoldEgress(true)
+	for r.now < rigStart+9_980 {
+		r.reply("a", "!out:record")
+		r.pass(heldRetry)
+	}
+	r.s.HoldEgress(false)
+	if c := r.on("a"); c.Timeout != 10*time.Second || c.Attempt != 1 {
+		t.Errorf("attempt %d has %v; want the first, with all of its time", c.Attempt, c.Timeout)
+	}
+	r.fail("a", remote.Unreachable) // For once.
+	if f := r.s.Failures(); len(f) != 1 || f[0].Suspended || f[0].Exhausted {
+		t.Errorf("%+v", f)
+	}
+}
+
 // A delivery takes no longer than the policy says: each attempt has what is left, and there is none without
 // any time. Then another delivery begins, with all of it.
 func TestExhaustedRetries(t *testing.T) {

@@ -183,7 +183,9 @@ func (s *Shard) home(fn envelope.Function, hash uint64, id []byte) statefun.KeyG
 	return s.groupOf(hash)
 }
 
-func (s *Shard) groupOf(hash uint64) statefun.KeyGroup { return statefun.KeyGroupOf(hash, len(s.route)) }
+func (s *Shard) groupOf(hash uint64) statefun.KeyGroup {
+	return statefun.KeyGroupOf(hash, len(s.route))
+}
 
 // put and delete append a change to the part of an epoch.
 func (s *Shard) put(parity int, group statefun.KeyGroup, key, value []byte) {

@@ -4,6 +4,7 @@ package shard
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/millrace-io/millrace/engine/backend"
@@ -73,8 +74,8 @@ func (s *Shard) judge(b *envelope.Batch) (run bool) {
 	_, caller, _ := b.Caller(e)
 	if place, ok := s.keys.byKey[addressKey{keyedAddress{e.Function, alias(b.ID(e))}, alias(t.Key)}]; ok {
 		k := &s.keys.list[place]
-		if k.Body != t.Body {
-			t.Verdict = envelope.Conflicting
+		if k.Body != t.Body || len(caller) > 0 && len(k.Caller) == 0 {
+			t.Verdict = envelope.Conflicting // Who calls what has been sent would wait for an answer to nobody.
 			return false
 		}
 		t.Verdict = envelope.Known
@@ -104,9 +105,16 @@ func (s *Shard) ask(k *keyed, b *envelope.Batch, e *envelope.Envelope, caller []
 	case k.Answered:
 		s.sendAnswer(fn, caller, &k.Key)
 	default:
+		if len(k.asking) == askingMax {
+			k.asking = slices.Delete(k.asking, 0, 1)
+		}
 		k.asking = append(k.asking, string(caller))
 	}
 }
+
+// askingMax is how many callers of one key are told of its answer: the latest. Whoever has given up does not say
+// so, and an answer may never come.
+const askingMax = 256
 
 func (s *Shard) keepKey(k keyed) (place uint32) {
 	r := &s.keys
@@ -192,8 +200,8 @@ func (s *Shard) owes(fn envelope.Function, id string) bool {
 // answer takes a message to a caller who has called under a key. The first is the answer.
 func (s *Shard) answer(b *envelope.Batch, e *envelope.Envelope) {
 	place, ok := s.keys.byCaller[alias(b.ID(e))]
-	if !ok {
-		s.Counts.Unanswered++ // A further answer, or the window is over.
+	if !ok { // A further answer, which his door drops, or the window is over, and he still waits.
+		s.forward(s.replies(), b, e)
 		return
 	}
 	k := &s.keys.list[place]
@@ -211,7 +219,7 @@ func (s *Shard) answer(b *envelope.Batch, e *envelope.Envelope) {
 
 // sendAnswer has an answer leave for a caller outside.
 func (s *Shard) sendAnswer(fn envelope.Function, caller []byte, k *checkpoint.Key) {
-	o := &s.outlets[len(s.outlets)-extraOutlets+outletReplies]
+	o := s.replies()
 	b := o.open
 	if b == nil || b.Full(s.batchMax) {
 		b = s.extend(o)

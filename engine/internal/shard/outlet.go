@@ -146,8 +146,7 @@ func (s *Shard) extend(o *outlet) *envelope.Batch {
 }
 
 // forward appends a copy of a message that has waited here, on behalf of its sender.
-func (s *Shard) forward(b *envelope.Batch, e *envelope.Envelope) {
-	o := &s.outlets[s.destination(e.Function, e.Hash, alias(b.ID(e)))]
+func (s *Shard) forward(o *outlet, b *envelope.Batch, e *envelope.Envelope) {
 	open := o.open
 	if open == nil || open.Full(s.batchMax) {
 		open = s.extend(o)
@@ -163,9 +162,9 @@ func (s *Shard) Drain(to int) []*envelope.Batch { return s.drain(&s.outlets[to])
 func (s *Shard) Peek(to int) []*envelope.Batch { return s.outlets[to].batches }
 
 // DrainReplies hands over what has been sent to callers outside.
-func (s *Shard) DrainReplies() []*envelope.Batch {
-	return s.drain(&s.outlets[len(s.outlets)-extraOutlets+outletReplies])
-}
+func (s *Shard) DrainReplies() []*envelope.Batch { return s.drain(s.replies()) }
+
+func (s *Shard) replies() *outlet { return &s.outlets[len(s.outlets)-extraOutlets+outletReplies] }
 
 // DrainEgress hands over egress records before their epoch has ended, those that a cut has sealed first.
 // Only an engine without epochs does that; otherwise they leave with the part (I5).
