@@ -277,7 +277,7 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 		Endpoints: endpoints, Resolve: w.directory.number, Egresses: w.links.egressNames(),
 		Describe: func(n envelope.Function) *shard.Function { return w.elsewhere(w.directory.at(n), byEndpoint) },
 		BatchMax: c.BatchMax, Limits: w.links.limits, Memory: w.memory.Get,
-		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(), Epoch: w.announce.Epoch(), EpochsOff: c.EpochInterval == EpochsOff,
+		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(), Epoch: w.announce.Epoch(), EpochsOff: c.EpochInterval == EpochsOff, KeysBytesMax: max(c.KeysBytesMax/int64(c.Shards), 1),
 		Numbers: w.recovered.Numbers,
 		Stack:   debug.Stack,
 	})

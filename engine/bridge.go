@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 
+	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/internal/bridge"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
@@ -27,7 +28,7 @@ func init() {
 		}
 		return &bridge.Application{
 			Loops: w.loops, Pumps: w.pumps, Drains: w.drains, Epochs: w.epochs, Gate: w.gate,
-			Entry: entry{e}, Send: entry{e}.leave, Ask: entry{e}.ask, Outflow: w.outflow, Memory: w.memory, Moving: w.moving, Epoch: w.announce.Epoch, Engine: e,
+			Entry: entry{e}, Send: entry{e}.leave, Ask: entry{e}.ask, Route: entry{e}.forward, Outflow: w.outflow, Memory: w.memory, Moving: w.moving, Epoch: w.announce.Epoch, Engine: e,
 		}, nil
 	}
 }
@@ -51,4 +52,22 @@ func (n entry) ask(to Address, m TypedValue, durable bool, t envelope.Ticket) (<
 		n.e.calls.end(p)
 	}
 	return p.answer, err
+}
+
+// forward is Route under a key, for somebody who does not wait: he gets a ticket like t for each of the messages, by
+// its place among them.
+func (n entry) forward(id string, event connector.Event, t envelope.Ticket, told func(int, *envelope.Ticket)) error {
+	if err := n.e.admit(); err != nil {
+		return err
+	}
+	batches, err := n.routed(n.e.ingresses[id], &event, true)
+	if err != nil {
+		return err
+	}
+	r := &receipt{promise: t}
+	r.attach(batches...)
+	for i := range r.tickets {
+		r.tickets[i].Done = func(t *envelope.Ticket) { told(i, t) }
+	}
+	return n.push(batches)
 }

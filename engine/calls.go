@@ -125,6 +125,7 @@ func (e *Engine) await(ctx context.Context, p *call) (TypedValue, error) {
 		return a, nil
 	case <-ctx.Done():
 		return TypedValue{}, ctx.Err()
+	case <-e.leaving:
 	case <-e.over:
 	}
 	select {

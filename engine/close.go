@@ -20,6 +20,9 @@ import (
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() {
 		e.closing.Store(true)
+		if e.isDurable() { // What callers wait for is in the store: they may ask again (P40).
+			defer time.AfterFunc(callGrace, func() { close(e.leaving) }).Stop()
+		}
 		errs := e.closeEntries(ctx)
 		errs = append(errs, e.settle(ctx))
 		close(e.closed)
@@ -30,6 +33,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	<-e.closed
 	return e.closeErr
 }
+
+// callGrace is how long callers may still get their answers while the doors close.
+const callGrace = time.Second
 
 // closeEntries closes the doors that Run has opened, and has the sources read nothing more.
 func (e *Engine) closeEntries(ctx context.Context) (errs []error) {

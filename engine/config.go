@@ -35,6 +35,10 @@ type Config struct {
 	// OutboxBytesMax is how many bytes of egress records may be emitted and not delivered: above it functions
 	// that emit more wait, and all others go on. Default 1 GiB.
 	OutboxBytesMax int64
+	// KeysBytesMax is about how much memory idempotency keys may take, with the answers that are kept with them,
+	// until their windows are over: some 1,000 bytes each, and the answer. Messages under further keys are refused.
+	// Default 1 GiB.
+	KeysBytesMax int64
 	// PayloadBytesMax bounds a message, a state value and an egress record, encoded. Default 32 MiB.
 	PayloadBytesMax int
 	// SendsMax bounds the messages and records of one invocation. Default 1,000,000.
@@ -65,6 +69,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.EpochInterval, 100*time.Millisecond)
 	setDefault(&c.QueueBytesMax, 64<<20)
 	setDefault(&c.OutboxBytesMax, 1<<30)
+	setDefault(&c.KeysBytesMax, 1<<30)
 	setDefault(&c.PayloadBytesMax, 32<<20)
 	setDefault(&c.SendsMax, 1_000_000)
 	setDefault(&c.BatchMax, 256)
@@ -102,6 +107,7 @@ func (c Config) Validate() error {
 	}
 	between("QueueBytesMax", c.QueueBytesMax, 1, 1<<50)
 	between("OutboxBytesMax", c.OutboxBytesMax, 1, 1<<50)
+	between("KeysBytesMax", c.KeysBytesMax, 1, 1<<50)
 	between("PayloadBytesMax", int64(c.PayloadBytesMax), 1, 1<<30)
 	between("SendsMax", int64(c.SendsMax), 1, 1<<30)
 	between("BatchMax", int64(c.BatchMax), 1, 1<<16)

@@ -42,6 +42,7 @@ type Engine struct {
 	receipts *sync.Pool
 	over     chan struct{} // Closed once no epoch is committed any more: by doubt, or by Close.
 	end      func()        // Closes over.
+	leaving  chan struct{} // Closed when callers need not wait any longer, because the engine stops.
 
 	mu    sync.Mutex
 	err   error // Guarded by mu. What Run returns.
@@ -52,7 +53,7 @@ type Engine struct {
 func newEngine(w *wiring, life context.Context, cancel context.CancelFunc) *Engine {
 	e := &Engine{
 		wiring: w, ctx: life, cancel: cancel, ready: make(chan struct{}),
-		closed: make(chan struct{}), fault: make(chan struct{}), over: make(chan struct{}), receipts: newReceipts(),
+		closed: make(chan struct{}), fault: make(chan struct{}), over: make(chan struct{}), leaving: make(chan struct{}), receipts: newReceipts(),
 	}
 	e.end = sync.OnceFunc(func() { close(e.over) })
 	w.failed = e.sourceFailed

@@ -159,7 +159,7 @@ func (r *receipt) verdict() error {
 		case envelope.Conflicting:
 			return connector.ErrKeyReused
 		case envelope.Crowded:
-			return fmt.Errorf("%w: a shard keeps as many idempotency keys as it may", connector.ErrNoCredit)
+			return connector.ErrKeysFull
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@
 package http
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -22,7 +21,7 @@ var (
 type Ingress struct {
 	c       IngressConfig
 	server  *server.Server
-	scope   []byte          // What an Idempotency-Key is put behind.
+	scope   []byte          // What an Idempotency-Key is put behind: not the address, which may change.
 	entry   connector.Entry // Written once in Open.
 	durable bool            // Written once in Open.
 }
@@ -32,7 +31,7 @@ func NewIngress(c IngressConfig) (*Ingress, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	in := &Ingress{c: c.withDefaults(), scope: append([]byte(cmp.Or(c.ID, c.Address)), 0)}
+	in := &Ingress{c: c.withDefaults(), scope: append([]byte(c.ID), 0)}
 	in.server = server.New(server.Config{
 		Name: "http ingress", Address: in.c.Address,
 		MaxBodyBytes: in.c.MaxBodyBytes, ReadTimeout: in.c.ReadTimeout, WriteTimeout: in.c.WriteTimeout,

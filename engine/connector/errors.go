@@ -2,7 +2,10 @@
 
 package connector
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What an Entry can refuse. Test with errors.Is.
 var (
@@ -20,6 +23,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrNoCredit: queues are above the high-water mark; try again later.
 	ErrNoCredit = errors.New("out of credit")
+	// ErrKeysFull: as many idempotency keys are kept as may be, until the windows of some are over. It is an ErrNoCredit.
+	ErrKeysFull = fmt.Errorf("%w: no room for another idempotency key", ErrNoCredit)
 	// ErrSuspended: the address is suspended, and does not go on by itself.
 	ErrSuspended = errors.New("address suspended")
 	// ErrClosing: the engine is shutting down.

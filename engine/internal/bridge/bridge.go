@@ -27,7 +27,9 @@ type Application struct {
 	// Send is Entry.Send for somebody who does not wait: a ticket like the one given comes back.
 	Send func(statefun.Address, statefun.TypedValue, envelope.Ticket) error
 	// Ask is Entry.Call likewise: the answer comes through the channel, and a ticket if that has a key.
-	Ask     func(to statefun.Address, m statefun.TypedValue, durable bool, t envelope.Ticket) (<-chan statefun.TypedValue, error)
+	Ask func(to statefun.Address, m statefun.TypedValue, durable bool, t envelope.Ticket) (<-chan statefun.TypedValue, error)
+	// Route is Entry.Route under a key likewise: a ticket comes back for each message, by its place among them.
+	Route   func(ingress string, e connector.Event, t envelope.Ticket, told func(int, *envelope.Ticket)) error
 	Outflow *driver.Outflow
 	Memory  *memory.Pages
 	// Moving is how many bytes are on their way, and do not merely wait.

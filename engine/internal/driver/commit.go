@@ -84,7 +84,7 @@ func (e *Epochs) persist(ctx context.Context, cp backend.Checkpoint, parts []bac
 
 // fatal reports whether an error of a backend stops the engine: doubt halts.
 func fatal(err error) bool {
-	for _, f := range []error{backend.ErrFenced, backend.ErrCorrupt, backend.ErrSync, backend.ErrEpochOrder} {
+	for _, f := range []error{backend.ErrFenced, backend.ErrCorrupt, backend.ErrSync, backend.ErrEpochOrder, backend.ErrMismatch} {
 		if errors.Is(err, f) && !(planted.DoubtRetried && f == backend.ErrSync) {
 			return true
 		}

@@ -101,7 +101,7 @@ func (s *Shard) callFailed(fn *Function, row *table.Row, p place, q *queue, mess
 	}
 	if errors.Is(err, errHeld) {
 		q.begun = false // The endpoint has done its part: what waits for the outbox takes none of its time (P36).
-		s.retryAfter(p, heldRetry)
+		s.hold(p, q)
 		return
 	}
 	policy := &fn.Endpoint.Policy
@@ -129,6 +129,11 @@ func (s *Shard) callFailed(fn *Function, row *table.Row, p place, q *queue, mess
 		case remote.Suspend:
 			f.Suspended = true
 		case remote.DeadLetter:
+			if s.egressHeld { // P36: a dead letter is a record like any other.
+				q.begun = false
+				s.hold(p, q)
+				return
+			}
 			f.DeadLetter = true
 			s.deadLetter(fn, row, p, q, messages)
 		case remote.Retry:

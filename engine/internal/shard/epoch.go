@@ -70,8 +70,14 @@ func (s *Shard) receive(b *envelope.Batch) (inFlight bool) {
 		s.epoch.markers++ // P2.
 		return false
 	}
+	if b.Epoch < s.epoch.now && !s.epoch.closing {
+		invariant.Failf("shard %d: batch of epoch %d, whose part has been handed over", s.id, b.Epoch)
+	}
 	return b.Epoch < s.epoch.now
 }
+
+// changesKept is the buffer that stays, however little an epoch changes.
+const changesKept = 4 << 20
 
 // Cut ends the open epoch at this batch boundary: what has been left in the outlets belongs to it, a
 // marker goes behind, and what is dirty now is frozen, without copying it. A shard that is in epoch
@@ -89,7 +95,11 @@ func (s *Shard) Cut(epoch statefun.Epoch) {
 	s.epoch.closing, s.epoch.drained = true, false
 	s.epoch.markers, s.epoch.fn, s.epoch.word, s.epoch.record = 0, 0, 0, 0
 	// P5: the epoch before the one that closes now is committed, so its bytes are free.
-	s.epoch.changes[s.epoch.parity()] = s.epoch.changes[s.epoch.parity()][:0]
+	open := &s.epoch.changes[s.epoch.parity()]
+	if cap(*open) > changesKept && len(*open) < cap(*open)/8 { // After a peak.
+		*open = nil
+	}
+	*open = (*open)[:0]
 	for to := range len(s.outlets) - extraOutlets {
 		o := &s.outlets[to]
 		if planted.NoMarkerOnIdleRing && len(o.batches) == 0 {
@@ -104,6 +114,9 @@ func (s *Shard) Cut(epoch statefun.Epoch) {
 // long (P7).
 func (s *Shard) Closing() bool { return s.epoch.closing && !s.epoch.drained }
 
+// sliceBytes ends a slice of encoding whose instances are large: some ten microseconds of copying.
+const sliceBytes = 256 << 10
+
 // EncodeFrozen encodes up to most of the closing epoch's dirty instances and reports whether there are
 // more. Called between batches, it makes the cost of a cut a few microseconds here and there.
 func (s *Shard) EncodeFrozen(most int) (more bool) {
@@ -111,6 +124,7 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 		return false
 	}
 	parity := s.epoch.parity() ^ 1
+	start := len(s.epoch.changes[parity])
 	if most = s.encodeRecords(parity, most); most == 0 {
 		return true
 	}
@@ -127,7 +141,7 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 				break
 			}
 			s.encodeGroup(fn, slots[:n], parity)
-			if most -= n; most == 0 {
+			if most -= n; most == 0 || len(s.epoch.changes[parity])-start > sliceBytes {
 				return true
 			}
 		}
@@ -197,8 +211,7 @@ func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 	// Written where it will stay: what lies in between would be copied twice, for every dirty instance.
 	changes := s.epoch.changes[parity]
 	id := fn.table.ID(row)
-	group := statefun.KeyGroupOf(row.Hash, len(s.route))
-	changes = backend.AppendPutHead(changes, group, checkpoint.StateKeyBytes(fn.number, len(id)))
+	changes = backend.AppendPutHead(changes, s.groupOf(row.Hash), checkpoint.StateKeyBytes(fn.number, len(id)))
 	changes = checkpoint.AppendStateKey(changes, fn.number, id)
 	changes, start := checkpoint.BeginLength(changes)
 	if fn.Endpoint != nil {
@@ -227,8 +240,7 @@ func (s *Shard) encodeAbsence(fn *Function, row *table.Row, parity int) {
 	}
 	row.Flags &^= flagStored
 	s.epoch.key = checkpoint.AppendStateKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
-	group := statefun.KeyGroupOf(row.Hash, len(s.route))
-	s.epoch.changes[parity] = backend.AppendDelete(s.epoch.changes[parity], group, s.epoch.key)
+	s.delete(parity, s.groupOf(row.Hash), s.epoch.key)
 }
 
 // release removes an instance that has neither state nor messages. Its removal is recorded by address

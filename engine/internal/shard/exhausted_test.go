@@ -38,11 +38,14 @@ func TestHeldIsNotExhausted(t *testing.T) {
 	r := newRemoteRig(t, remoteConfig{near: remote.Policy{Call: 10 * time.Second, Exhausted: remote.Suspend}})
 	r.post(fnCart, "a one")
 	r.s.HoldEgress(true)
+	r.reply("a", "!out:record")
 	for r.now < rigStart+9_980 {
-		r.reply("a", "!out:record")
-		r.pass(heldRetry)
+		if r.pass(heldRetry); len(r.under) != 0 {
+			t.Fatalf("request %s, whose records have nowhere to go", r.requests())
+		}
 	}
 	r.s.HoldEgress(false)
+	r.pass(heldRetry)
 	if c := r.on("a"); c.Timeout != 10*time.Second || c.Attempt != 1 {
 		t.Errorf("attempt %d has %v; want the first, with all of its time", c.Attempt, c.Timeout)
 	}

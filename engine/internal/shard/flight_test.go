@@ -201,7 +201,7 @@ func TestKeys(t *testing.T) {
 	changes := strings.Split(messages, ", ")
 	slices.Sort(changes[:3]) // They expire together.
 	want(t, "part", strings.Join(changes, ", "), "gone key k of a, gone key k of b, gone key l of a, key k of a")
-	full := newRig(t, rigConfig{more: func(c *Config) { c.KeysMax = 1 }})
+	full := newRig(t, rigConfig{more: func(c *Config) { c.KeysBytesMax = 1 }})
 	check(full, "a", "k", "+1", envelope.Taken, "a n=1")
 	check(full, "a", "l", "+1", envelope.Crowded, "a n=1")
 }

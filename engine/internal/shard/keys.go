@@ -51,13 +51,22 @@ type keyring struct {
 	list      []keyed
 	free      []uint32
 	count     int
-	max       int
+	bytes     int64 // About what they take, with their answers,
+	max       int64 // and from when on there is no room for another.
 }
 
-// keysMax is how many keys a shard keeps unless it is told otherwise: some 300 MB of them.
-const keysMax = 1 << 20
+const (
+	// keysBytesMax is the room for keys of a shard that is not told otherwise.
+	keysBytesMax = 1 << 30
+	// keyedBytes is about what a key takes beside its own bytes: its entries in the maps, its timer.
+	keyedBytes = 1000
+)
 
-func newKeyring(most int) keyring {
+func (k *keyed) bytes() int64 {
+	return keyedBytes + int64(len(k.address.id)+len(k.key)+len(k.Caller)+len(k.Typename)+len(k.Value))
+}
+
+func newKeyring(most int64) keyring {
 	return keyring{
 		byKey: make(map[addressKey]uint32), byAddress: make(map[keyedAddress]uint32), byCaller: make(map[string]uint32), max: most,
 	}
@@ -82,7 +91,7 @@ func (s *Shard) judge(b *envelope.Batch) (run bool) {
 		s.ask(k, b, e, caller)
 		return false
 	}
-	if s.keys.count >= s.keys.max {
+	if s.keys.bytes >= s.keys.max {
 		t.Verdict = envelope.Crowded
 		return false
 	}
@@ -134,6 +143,7 @@ func (s *Shard) keepKey(k keyed) (place uint32) {
 		r.byCaller[string(k.Caller)] = place
 	}
 	r.count++
+	r.bytes += k.bytes()
 	r.list[place].timer = s.wheel.Add(int64(k.Expires), timerKey|uint64(place))
 	return place
 }
@@ -170,6 +180,7 @@ func (s *Shard) dropKey(place uint32) {
 	if at, ok := r.byCaller[string(k.Caller)]; ok && at == place {
 		delete(r.byCaller, string(k.Caller))
 	}
+	r.bytes -= k.bytes()
 	*k = keyed{}
 	r.free = append(r.free, place)
 	r.count--
@@ -207,8 +218,10 @@ func (s *Shard) answer(b *envelope.Batch, e *envelope.Envelope) {
 	k := &s.keys.list[place]
 	delete(s.keys.byCaller, string(k.Caller))
 	typename, value := b.Named(e)
+	s.keys.bytes -= k.bytes()
 	k.Answered, k.Absent = true, e.IsAbsent()
 	k.Typename, k.Value = append([]byte(nil), typename...), append([]byte(nil), value...)
+	s.keys.bytes += k.bytes()
 	s.logKey(place)
 	s.sendAnswer(e.Function, k.Caller, &k.Key)
 	for _, caller := range k.asking {

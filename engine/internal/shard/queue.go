@@ -25,6 +25,7 @@ type queue struct {
 	attempts   int    // Of the message at the head.
 	bytes      int64
 	suspended  bool
+	held       bool // Since the message at the head would emit, and the outbox is full.
 
 	// Of a function that runs elsewhere.
 	begun   bool          // A delivery has begun,
@@ -84,7 +85,7 @@ func (s *Shard) fail(b *envelope.Batch, e *envelope.Envelope, err error) {
 
 func (s *Shard) attemptFailed(fn *Function, row *table.Row, p place, q *queue, err error) {
 	if errors.Is(err, errHeld) {
-		s.retryAfter(p, heldRetry)
+		s.hold(p, q)
 		return
 	}
 	s.Counts.Failures++
@@ -134,6 +135,12 @@ func (s *Shard) backOff(attempt int) int64 {
 		d = min(d, retryFirst<<shift)
 	}
 	return d - s.rand.Int64N(d/2+1)
+}
+
+// hold has an address wait for room in the outbox.
+func (s *Shard) hold(p place, q *queue) {
+	q.held = true
+	s.retryAfter(p, heldRetry)
 }
 
 func (s *Shard) retryAfter(p place, delay int64) {
@@ -244,7 +251,11 @@ func (s *Shard) retry(p place) {
 	fn := s.fns[p.fn]
 	row := fn.table.Row(p.slot)
 	switch {
+	case q.held && s.egressHeld: // Another attempt would only do its work in vain, elsewhere too.
+		s.hold(p, q)
+		return
 	case fn.Endpoint != nil:
+		q.held = false
 		fn.Endpoint.line.push(p)
 		return
 	case fn.Absent:
@@ -252,6 +263,7 @@ func (s *Shard) retry(p place) {
 		s.reportSuspended(fn, row, errAbsent)
 		return
 	}
+	q.held = false
 	for range retryRun {
 		if err := s.invokeQueued(fn, p.slot, row, q); err != nil {
 			s.rollback()

@@ -44,10 +44,10 @@ type Config struct {
 	Rand     *rand.Rand             // Jitter of retries, and the secret of the instance tables.
 	Now      clock.Instant
 	Epoch    statefun.Epoch // The first; 0 means 1.
-	// Numbers is the greatest number of a message that a checkpoint knows (P11), KeysMax how many idempotency
-	// keys are kept at most.
-	Numbers uint64
-	KeysMax int
+	// Numbers is the greatest number of a message that a checkpoint knows (P11), KeysBytesMax how much
+	// idempotency keys and their answers may take before there is no room for another.
+	Numbers      uint64
+	KeysBytesMax int64
 	// EpochsOff says that no epoch will ever end, so that nothing need be written for one.
 	EpochsOff bool
 	// Stack returns the stack of the goroutine that calls it, for the log; nil: stacks are not wanted.
@@ -184,7 +184,7 @@ func New(c Config) *Shard {
 		delayedBy: make(map[sender]*int),
 		endpoints: c.Endpoints,
 		numbers:   c.Numbers,
-		keys:      newKeyring(cmp.Or(c.KeysMax, keysMax)),
+		keys:      newKeyring(cmp.Or(c.KeysBytesMax, keysBytesMax)),
 		now:       c.Now,
 		outlets:   make([]outlet, c.Shards+extraOutlets),
 	}

@@ -4,6 +4,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/millrace-io/millrace/engine/inspect"
@@ -64,6 +65,10 @@ func (s *Server) inspect(w http.ResponseWriter, r *http.Request) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	i, err := e.store.Inspect(r.Context(), q)
+	if errors.Is(err, store.ErrQuestion) {
+		malformed(err).write(w)
+		return
+	}
 	if err != nil {
 		problemOf(err).write(w)
 		return

@@ -65,6 +65,8 @@ func problemOf(err error) *problem {
 		return p
 	case errors.Is(err, connector.ErrTooLarge):
 		return of(http.StatusRequestEntityTooLarge, "too_large", "send a shorter id or a smaller value")
+	case errors.Is(err, connector.ErrKeysFull): // Before ErrNoCredit, which it is too.
+		return of(http.StatusServiceUnavailable, "idempotency_keys_full", "there is room when the windows of earlier keys are over")
 	case errors.Is(err, connector.ErrNoCredit):
 		return of(http.StatusServiceUnavailable, "out_of_credit", "try again later")
 	case errors.Is(err, connector.ErrSuspended):

@@ -83,7 +83,7 @@ Exit code 0: read; 1: refused, nobody answers, or there is no checkpoint yet; 2:
 store is not there or another application's.
 ` + askSettingsHelp,
 		Example: `  millrace checkpoint inspect --json
-  millrace checkpoint inspect --backend file:///var/lib/bank --app bank --sum bank/account:balance --sum-in-flight bank/Deposit`,
+  millrace checkpoint inspect --backend file:///var/lib/bank --app bank --sum bank/account:balance`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := q.Validate(); err != nil {

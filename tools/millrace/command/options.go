@@ -95,6 +95,10 @@ func (o *options) config() (engine.Config, store.Location, error) {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("backend: %w", err))
 	}
+	if !location.IsMemory() {
+		want(time.Duration(o.epochInterval) != engine.EpochsOff, "epoch-interval", "off", "a time: a store without checkpoints keeps nothing")
+		want(shards <= store.KeyGroups(0), "shards", shards, fmt.Sprintf("at most %d with a store: ids are placed in so many key groups, for good", store.KeyGroups(0)))
+	}
 	return c, location, oneLine(errors.Join(append(errs, c.Validate())...))
 }
 

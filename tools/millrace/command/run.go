@@ -80,6 +80,7 @@ func (o *options) run(cmd *cobra.Command, kinds []kind.Kind) error {
 		log.Warn("no module brings an ingress: messages come in by millrace send only")
 	}
 	a.config.QueueBytesMax = o.limitMemory()
+	a.config.KeysBytesMax = 2 * a.config.QueueBytesMax // A quarter of the limit, if there is one.
 	if err := a.serve(cmd.Context()); err != nil {
 		log.Error("failed", "error", err)
 		if errors.Is(err, backend.ErrMismatch) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,9 @@ type Question struct {
 	Sum         string // An integer state, <namespace>/<type>:<state>; empty: none.
 	SumInFlight string // The typename of messages that are integers; empty: none.
 }
+
+// ErrQuestion is returned for a question that the store has no answer to.
+var ErrQuestion = errors.New("bad question")
 
 // sums returns what adds up, or what is wrong with the question.
 func (q Question) sums() (states *inspect.StateSum, payloads *inspect.PayloadSum, err error) {
@@ -110,6 +114,9 @@ func (s *Shared) Inspect(ctx context.Context, q Question) (i Inspection, err err
 	}
 	defer end()
 	var sums []inspect.Adder
+	if q.Sum != "" && !knows(cp, states) {
+		return i, fmt.Errorf("%w: sum: no checkpoint has a state %q", ErrQuestion, q.Sum)
+	}
 	if q.Sum != "" {
 		i.Sum, sums = &states.Total, append(sums, states)
 	}
@@ -123,6 +130,15 @@ func (s *Shared) Inspect(ctx context.Context, q Question) (i Inspection, err err
 	}
 	i.StateHash = sum.State.String()
 	return i, err
+}
+
+// knows reports whether a checkpoint can have a state: a sum over a misspelt one would be 0. A function elsewhere that
+// has not answered yet has none, and may have any.
+func knows(cp *inspect.Checkpoint, s *inspect.StateSum) bool {
+	return slices.ContainsFunc(cp.Functions, func(f inspect.Function) bool {
+		return f.Type == s.Function &&
+			(len(f.States) == 0 || slices.ContainsFunc(f.States, func(v inspect.State) bool { return v.Name == s.Name }))
+	})
 }
 
 // begin opens the newest checkpoint for reading. A store fixes what is read when the first entry is asked for.

@@ -55,7 +55,7 @@ func TestInspect(t *testing.T) {
 	}{
 		{Question{}, ""},
 		{Question{Sum: "shop/cart:n"}, `,"sum":33`},
-		{Question{Sum: "shop/cart:missing", SumInFlight: "shop/Add"}, `,"sum":0,"sum_in_flight":100`},
+		{Question{Sum: "shop/cart:n", SumInFlight: "shop/Add"}, `,"sum":33,"sum_in_flight":100`},
 	} {
 		i, err := s.Inspect(t.Context(), tt.q)
 		if got := asJSON(t, i); err != nil || got != "{"+counts+hash+tt.want+"}" {
@@ -65,6 +65,11 @@ func TestInspect(t *testing.T) {
 	for _, q := range []Question{{Sum: "shop/cart"}, {Sum: "cart:n"}, {Sum: "shop/cart:"}, {SumInFlight: "Add"}} {
 		if _, err := s.Inspect(t.Context(), q); err == nil || q.Validate() == nil {
 			t.Errorf("%+v is taken", q)
+		}
+	}
+	for _, q := range []Question{{Sum: "shop/cart:missing"}, {Sum: "shop/missing:n"}} {
+		if _, err := s.Inspect(t.Context(), q); !errors.Is(err, ErrQuestion) {
+			t.Errorf("%+v: %v", q, err)
 		}
 	}
 	if _, err := s.Inspect(t.Context(), Question{Sum: "shop/cart:raw"}); err == nil || !strings.Contains(err.Error(), "no integer") {

@@ -125,7 +125,7 @@ func explain(err error, l Location) error {
 		say string
 	}{
 		{file.ErrLocked, "stop that process first, or ask it with --admin"},
-		{backend.ErrMismatch, "give --app as it was when the store was made, or name another directory"},
+		{backend.ErrMismatch, "give --app as it was when the store was made, and --backend; --shards over 128 must be what it was then, else at most 128; or name another directory"},
 		{backend.ErrCorrupt, "nothing was changed: put the file back, or a copy of the whole directory"},
 		{fs.ErrPermission, "the user of this process must own " + l.dir + " and may write to it"},
 	} {

@@ -53,6 +53,10 @@ func Refusal(err error, to statefun.FunctionType) *Problem {
 			Status: fasthttp.StatusRequestEntityTooLarge, Code: "too_large",
 			Message: Printable(err.Error()), Hint: "send a shorter id or a smaller value",
 		}
+	case errors.Is(err, connector.ErrKeysFull): // Before ErrNoCredit, which it is too.
+		p := unavailable("idempotency_keys_full", "the runtime keeps as many idempotency keys as it may; the message was not taken")
+		p.Hint = "there is room when the idempotencyWindow of earlier keys is over: a shorter window, or more shards, make more of it"
+		return p
 	case errors.Is(err, connector.ErrNoCredit):
 		return unavailable("out_of_credit", "the runtime has more messages waiting than it may take")
 	case errors.Is(err, connector.ErrSuspended):
