@@ -22,6 +22,8 @@ type Announcement struct {
 	wanted atomic.Uint64 // The newest epoch that somebody waits for (P20).
 	wants  chan struct{} // Gets a token when wanted rises.
 
+	touched atomic.Uint64 // The newest epoch in which there was something to do.
+
 	mu     sync.Mutex
 	ctx    context.Context // Guarded by mu. Done when the next epoch is announced; nil while nobody waits for it.
 	cancel context.CancelFunc
@@ -89,20 +91,33 @@ func (a *Announcement) Last() statefun.Epoch { return statefun.Epoch(a.last.Load
 // Want says that somebody waits for an epoch that is open: it is to end as soon as it can. That it is wanted
 // stays so until it is committed: it is a level, which no commit in between can miss (P20).
 func (a *Announcement) Want(epoch statefun.Epoch) {
-	for {
-		wanted := a.wanted.Load()
-		if wanted >= uint64(epoch) {
-			return
-		}
-		if a.wanted.CompareAndSwap(wanted, uint64(epoch)) {
-			break
-		}
+	if !raise(&a.wanted, epoch) {
+		return
 	}
 	select {
 	case a.wants <- struct{}{}:
 	default: // There is a token already.
 	}
 }
+
+// raise makes v the epoch, unless it is that or a later one.
+func raise(v *atomic.Uint64, epoch statefun.Epoch) bool {
+	for {
+		was := v.Load()
+		if was >= uint64(epoch) {
+			return false
+		}
+		if v.CompareAndSwap(was, uint64(epoch)) {
+			return true
+		}
+	}
+}
+
+// Touch says that there was something to do in an epoch: it is worth a checkpoint.
+func (a *Announcement) Touch(epoch statefun.Epoch) { raise(&a.touched, epoch) }
+
+// Touched reports whether there was something to do in the open epoch.
+func (a *Announcement) Touched() bool { return a.touched.Load() >= a.epoch.Load() }
 
 // Wanted reports whether somebody waits for the open epoch.
 func (a *Announcement) Wanted() bool { return a.wanted.Load() >= a.epoch.Load() }

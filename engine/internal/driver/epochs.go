@@ -153,7 +153,9 @@ func (e *Epochs) Run(ctx context.Context) error {
 		case r := <-e.asked:
 			err = e.take(ctx, r)
 		case <-tick:
-			e.begin()
+			if e.announce.Touched() || e.outflow.Unswept() { // An application that does nothing writes nothing.
+				e.begin()
+			}
 		case <-ctx.Done():
 			return nil
 		}

@@ -20,6 +20,10 @@ func (l *Loop) flush() (any bool) {
 	l.gate.Add(change)
 	any = produced != 0 || l.consumed != 0 || change != 0 // Retries take from what waits, and may send nothing.
 	l.accounted, l.consumed = held, 0
+	if epoch := l.shard.Epoch(); l.touched != epoch && (any || l.shard.Changed()) {
+		l.touched = epoch
+		l.announce.Touch(epoch)
+	}
 
 	for to, r := range l.out {
 		batches := l.shard.Drain(to)

@@ -65,8 +65,9 @@ type Loop struct {
 	sealed    bool // The last epoch has ended: nothing that happens now leaves (P40),
 	over      bool // and its part has been handed over.
 	consumed  int64
-	accounted int64 // What the shard holds that counts as queued: waiting messages and egress records.
-	emitted   int64 // The records among it.
+	accounted int64          // What the shard holds that counts as queued: waiting messages and egress records.
+	emitted   int64          // The records among it.
+	touched   statefun.Epoch // The newest in which there was something to do.
 	stop      atomic.Bool
 	stats     Stats
 	maxStop   time.Duration

@@ -123,6 +123,7 @@ func (r *rig) tell(e event) {
 	r.acked, r.published = false, map[uint8]name{}
 	switch e.kind {
 	case tick:
+		r.announce.Touch(r.announce.Epoch()) // Or nothing would be ended.
 		time.Sleep(interval)
 	case part:
 		r.epochs.AddPart(r.part(e))

@@ -46,6 +46,13 @@ func groupOf(id string, groups int) statefun.KeyGroup {
 	return statefun.KeyGroupOf(statefun.KeyHash(id), groups)
 }
 
+// Unswept reports whether there are records that are done and that checkpoints still have.
+func (o *Outflow) Unswept() bool {
+	o.outbox.mu.Lock()
+	defer o.outbox.mu.Unlock()
+	return len(o.outbox.confirmed) > 0
+}
+
 // Changes returns what the commit of an epoch says of records: it puts those of the epoch, numbered as Release
 // numbers them, and deletes those that are done. The bytes are valid until the next call.
 func (o *Outflow) Changes(epoch statefun.Epoch, parts [][]*envelope.Batch) []byte {

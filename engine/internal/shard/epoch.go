@@ -110,6 +110,17 @@ func (s *Shard) Cut(epoch statefun.Epoch) {
 	}
 }
 
+// Changed reports whether the open epoch has anything to say so far.
+func (s *Shard) Changed() bool {
+	parity := s.epoch.parity()
+	for _, fn := range s.fns {
+		if fn.dirty[parity].any {
+			return true
+		}
+	}
+	return s.fresh[parity].any || len(s.epoch.changes[parity]) > 0
+}
+
 // Closing reports whether an epoch is closing: then the shard has work to do and must not sleep for
 // long (P7).
 func (s *Shard) Closing() bool { return s.epoch.closing && !s.epoch.drained }
