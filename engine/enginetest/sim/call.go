@@ -4,7 +4,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
@@ -19,28 +18,33 @@ func (r *run) call(c *client, t envelope.Ticket) error {
 	plan := c.root.messages[0]
 	answer, err := r.app.Ask(plan.to.address(), typed(plan.form, c.message.serial), c.root.durable, t)
 	if err == nil {
-		c.answers = append(c.answers, answer)
+		c.answers, c.answered = append(c.answers, answer), false
 	}
 	return err
 }
 
-// collect has clients take the answers that are there, and go when none will come.
+// collect has clients take the answers that are there, and go when none will come. Who has asked again waits for the
+// answer to that: he has hung up before.
 func (r *run) collect() {
 	if r.dead {
 		return // So is the wire.
 	}
 	for _, c := range r.clients.callers {
-		c.answers = slices.DeleteFunc(c.answers, func(answer <-chan engine.TypedValue) bool {
+		for i, answer := range c.answers {
 			select {
 			case v := <-answer:
 				r.violate(r.checkAnswer(c, v))
-				return true
+				if i == len(c.answers)-1 {
+					c.answered = true
+				}
 			default:
-				return false
 			}
-		})
-		if m := c.message; m.done && m.answer == "" && r.model.messages[m.serial] == m {
-			c.answered, c.answers = true, nil
+		}
+		if m := c.message; m.done && m.answer == "" && r.model.messages[m.serial] == m && r.isCommitted(m) {
+			c.answered = true // None will come.
+		}
+		if c.answered {
+			c.answers = nil
 			r.clients.leave(c)
 		}
 	}
@@ -55,8 +59,6 @@ func (r *run) checkAnswer(c *client, v engine.TypedValue) error {
 	r.trace.add(m.serial, serialOfText(text))
 	r.logf("answer  to %v", m)
 	r.stats.Answers++
-	c.answered = true
-	r.clients.leave(c)
 	switch durable := c.root.durable && r.Case.Config.epochs(); {
 	case r.model.messages[m.serial] != m || !m.ran || m.answer != text:
 		return fmt.Errorf("doors: %v is answered with %.40q, not %.40q", m, text, m.answer)
@@ -77,7 +79,8 @@ func (r *run) checkKey(c *client, value string) error {
 		return err
 	}
 	m := c.message
-	if k.Body != body(m.serial) || k.Expires < clock.Instant(r.ledger.cp.CreatedAt) || (len(k.Caller) > 0) != m.asked {
+	c.expires = int64(k.Expires)
+	if k.Body != c.body() || !c.root.brief && k.Expires < clock.Instant(r.ledger.cp.CreatedAt) || (len(k.Caller) > 0) != m.asked {
 		return fmt.Errorf("cuts: the key of %v is kept as %+v", m, k)
 	}
 	if !k.Answered {

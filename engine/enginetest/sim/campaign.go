@@ -26,7 +26,7 @@ type Campaign struct {
 
 const (
 	// messages is how many take effect, at least, in the run of a seed, if nothing is lost on the way in.
-	messages = 1500
+	messages = 1300
 	// eventsMin is how many turns and invocations there are, at least.
 	eventsMin = 2000
 	// againEvery is how many seeds there are for each that is run twice: it must do the same.

@@ -30,6 +30,7 @@ func (h near) cancel(v uint64) {
 		msg.undone = true
 	case done:
 		h.cancels = append(h.cancels, msg)
+	case slices.Contains(h.cancels, msg): // Twice, and the attempt may fail.
 	case msg.due <= h.now && msg.from.id == h.self.id && !kinds[msg.from.kind].far:
 		msg.fired = true
 	}
@@ -71,7 +72,8 @@ func (h near) cancellable(msg *message) (want, sure bool) {
 	// A turn fires what is due before it runs anything, but not more timers than its pace allows, and not
 	// what it will send itself; and a message that is tried again is run by a timer, among the others.
 	queued := h.msg.tries > 0 || len(h.inst.first) > 0 || h.inst.freed == h.now
-	return false, msg.sent < h.now && !queued && h.model.delayed+h.model.doubts+h.model.waiting() < h.layout.Pace.Timers
+	timers := h.model.delayed + h.model.doubts + h.model.waiting() + len(kinds)*h.Case.Config.IDs // With those that expire.
+	return false, msg.sent < h.now && !queued && timers < h.layout.Pace.Timers
 }
 
 func boolean(b bool) uint64 {

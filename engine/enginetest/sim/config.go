@@ -46,6 +46,8 @@ type Layout struct {
 	OutboxBytesMax      int64
 	// Pace is how much a shard does in one turn.
 	Pace driver.Pace
+	// Absent is how many of the sources, the last ones, nobody has connected (P38).
+	Absent int
 	// Laggard is a shard that gets its turn only now and then; past the last shard there is none.
 	Laggard int
 }
@@ -80,8 +82,8 @@ func DrawConfig(c Choices) Config {
 		Sinks: pick(c, 2, 10), Resumes: pick(c, 1, 5, 0), Settles: pick(c, 1, 4), Time: pick(c, 2, 1, 10),
 		Far: pick(c, 8, 1, 40),
 	}
-	cfg.Layout = cfg.drawLayout(c)
 	cfg.Far = drawFar(c)
+	cfg.Layout = cfg.drawLayout(c)
 	cfg.Faults = drawFaults(c)
 	return cfg
 }
@@ -98,5 +100,8 @@ func (c Config) drawLayout(from Choices) Layout {
 		},
 	}
 	l.Laggard = l.Shards - from.IntN(2)
+	if c.Faults.Crashes > 0 && one(from, 6) {
+		l.Absent = from.IntN(c.Sources + 1)
+	}
 	return l
 }

@@ -48,16 +48,19 @@ func refused(err error) bool {
 
 // bringIn tries to bring an event in through a door.
 func (r *run) bringIn(c *client) error {
-	if c.root.durable || c.root.keyed || c.calls() {
+	routed := c.root.from-len(r.sources) == doorRoute && r.Case.Config.routes()
+	switch {
+	case routed && c.root.keyed:
+		return r.submitEvent(c)
+	case !routed && (c.root.durable || c.root.keyed || c.calls()):
 		return r.submit(c)
 	}
 	// The messages are in the model before they are in the engine, and are taken out again when refused.
 	last, to, first := r.model.last, r.app.Entry, c.root.messages[0]
 	var err error
-	switch via := c.root.from - len(r.sources); {
-	case via == doorRoute && r.Case.Config.routes():
-		err = r.bringInRouted(c.root)
-	default:
+	if routed {
+		err = r.app.Entry.Route(context.Background(), "sim/in", r.event(c.root), connector.Delivery{})
+	} else {
 		m := r.outside(c.root, first)
 		err = to.Send(context.Background(), first.to.address(), typed(first.form, m.serial), connector.Delivery{})
 	}
@@ -69,14 +72,13 @@ func (r *run) bringIn(c *client) error {
 	return err
 }
 
-// bringInRouted hands an event to an ingress's router, which makes its messages.
-func (r *run) bringInRouted(next *root) error {
-	number := uint64(slices.Index(r.Case.Program.roots, next))
-	event, err := engine.Flat[uint64]("sim/event").Append(nil, number)
+// event is what an ingress's router makes the messages of.
+func (r *run) event(of *root) connector.Event {
+	value, err := engine.Flat[uint64]("sim/event").Append(nil, uint64(slices.Index(r.Case.Program.roots, of)))
 	if err != nil {
-		return err
+		panic(err)
 	}
-	return r.app.Entry.Route(context.Background(), "sim/in", connector.Event{Value: event}, connector.Delivery{})
+	return connector.Event{Value: value}
 }
 
 var callers = engine.FunctionType{Namespace: "io.millrace.engine", Name: "caller"}

@@ -61,8 +61,15 @@ func (i *instance) mayForget(a address, v version, now clock.Instant) bool {
 
 func (r *run) mustForget(a address, i *instance, now clock.Instant) bool {
 	idle := clock.Instant(kinds[a.kind].idle)
-	return idle > 0 && now >= max(i.seen, i.spared)+idle+idle/grains && len(i.first) == 0 &&
-		!slices.ContainsFunc(r.model.tokens[a.id], func(msg *message) bool { return msg.from.address == a && !msg.done })
+	return idle > 0 && now >= max(i.seen, i.spared)+idle+idle/grains && len(i.first) == 0 && !r.hasSent(a, 0)
+}
+
+// hasSent reports whether something that an instance has sent is still to be delivered, and not before a time. Then
+// it has been so ever since the instance was last messaged.
+func (r *run) hasSent(a address, notBefore clock.Instant) bool {
+	return slices.ContainsFunc(r.model.tokens[a.id], func(msg *message) bool {
+		return msg.from.address == a && !msg.done && (notBefore == 0 || msg.due > notBefore && !msg.perhaps)
+	})
 }
 
 // forgets finds out whether the instance has been dropped.
@@ -72,7 +79,7 @@ func (a *attempt) forgets(slots []slot) {
 			a.stats.Expired++
 		}
 	}
-	if !a.inst.mayForget(a.self, a.inst.version, a.now) {
+	if !a.inst.mayForget(a.self, a.inst.version, a.now) || a.hasSent(a.self, a.now) {
 		return
 	}
 	if !a.run.mustForget(a.self, a.inst, a.now) && slices.ContainsFunc(slots, func(s slot) bool { return s.has(a.ctx) }) {

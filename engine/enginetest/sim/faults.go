@@ -2,6 +2,12 @@
 
 package sim
 
+import (
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/internal/checkpoint"
+)
+
 // Faults are what goes wrong beside what the program's own messages do. Each can be switched off by itself,
 // so that a failure can be told from what it does not need.
 type Faults struct {
@@ -71,6 +77,20 @@ func (r *run) strike() {
 	}
 }
 
+// tempt has the process die when a checkpoint has what is rare in checkpoints.
+func (r *run) tempt(c *cut) {
+	if r.crashes >= r.Case.Config.Faults.Crashes || !r.survives() {
+		return
+	}
+	rare := slices.ContainsFunc(c.changes, func(ch change) bool {
+		return !ch.Delete && ch.Key[0] == checkpoint.KindMessage && r.ledger.isAnswer(string(ch.Key))
+	})
+	if rare && one(r.schedule, 2) {
+		r.crashes++
+		r.crash("with an answer on its way")
+	}
+}
+
 // troubleMax is for how many operations a store may go on.
 const troubleMax = 12
 
@@ -91,7 +111,7 @@ func (r *run) crash(where string) {
 	}
 	r.logf("crash   %s", where)
 	r.trace.add(uint64(len(where)))
-	r.stats.crashed(r, where)
+	r.stats.crashed(r)
 	r.dead = true
 }
 

@@ -33,8 +33,10 @@ func (r *run) heal() {
 		before := r.model.invocations + r.model.failures
 		r.round(true)
 		r.mend()
-		r.askAgain()
-		r.settle()
+		if one(r.schedule, 4) {
+			r.askAgain()
+			r.settle()
+		}
 		if r.drained() || r.violation != nil {
 			return
 		}
@@ -58,12 +60,11 @@ func (r *run) calm() {
 	r.mend()
 }
 
-// mend starts the engine again if it is dead, or has lost a source for good.
+// mend starts the engine again if it is dead, or lacks a source for good.
 func (r *run) mend() {
-	for _, s := range r.sources {
-		if s.broken && !r.over() && r.survives() {
-			r.shutDown()
-		}
+	lacks := r.layout.Absent > 0 || slices.ContainsFunc(r.sources, func(s *source) bool { return s.broken })
+	if lacks && !r.over() {
+		r.shutDown()
 	}
 	if r.dead {
 		r.again()
@@ -86,6 +87,7 @@ func (r *run) round(begin bool) {
 		r.far.answerAll()
 		r.settle()
 	}
+	begin = begin && !r.clients.press()
 	for range 3 { // Begin, collect, and what others do in between.
 		r.epoch(begin && r.Case.Config.epochs())
 		r.pumps()
@@ -149,6 +151,11 @@ func (r *run) checkLast() error {
 	for key := range r.ledger.entries {
 		if k := checkpoint.KindOf([]byte(key)); k != checkpoint.KindState && k != checkpoint.KindKey {
 			return fmt.Errorf("accounts: the last checkpoint has an entry of kind %d", k)
+		}
+	}
+	for _, c := range r.clients.keyed {
+		if _, known := r.ledger.entries[c.entry]; known && c.root.brief && c.expires <= r.ledger.cp.CreatedAt {
+			return fmt.Errorf("accounts: the last checkpoint has the key of %v, which was to be kept until %d", c.message, c.expires)
 		}
 	}
 	return r.recorder.check(context.Background())

@@ -4,17 +4,10 @@ package sim
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
-	"slices"
-	"time"
 
-	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/bridge"
 	"github.com/millrace-io/millrace/engine/internal/clock"
-	"github.com/millrace-io/millrace/engine/internal/driver"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
@@ -134,138 +127,4 @@ func (r *run) open() error {
 		return nil
 	}
 	return err
-}
-
-const application = "sim"
-
-func (r *run) assemble() error {
-	cfg := r.Case.Config
-	config := engine.Config{
-		Application: application, Shards: r.layout.Shards, KeyGroups: cfg.KeyGroups, BatchMax: r.layout.BatchMax,
-		RingSlots: r.layout.RingSlots, InboxSlots: cfg.InboxSlots, QueueBytesMax: r.layout.QueueBytesMax,
-		OutboxBytesMax: r.layout.OutboxBytesMax, PayloadBytesMax: payloadBytesMax, SendsMax: sendsMax, EpochInterval: time.Hour,
-		Logger: slog.New(slog.DiscardHandler), Seed: 1,
-	}
-	if !cfg.epochs() {
-		config.EpochInterval = engine.EpochsOff
-	}
-	if r.recorder != nil {
-		config.Backend = r.recorder
-	}
-	ctx, end := context.WithCancel(context.Background())
-	app, err := bridge.Assemble(ctx, config, r.clock, []engine.Module{{Name: application, Bind: r.bind}}, r.sourceFailed)
-	if r.disk != nil && r.disk.Dead() {
-		r.crash("while it recovers")
-	}
-	if err != nil {
-		end()
-		return err
-	}
-	r.app, r.end = app, end
-	r.started, r.first = r.clock.Now(), app.Loops[0].Epoch()
-	if cp := r.ledger.cp; cp.Epoch != 0 && (r.first != cp.Epoch+1 && cfg.epochs() || r.started < clock.Instant(cp.CreatedAt)) {
-		return fmt.Errorf("recovery: epoch %d at %d begins at %d, after epoch %d at %d (P33, P37)", r.first, r.started, r.clock.Now(), cp.Epoch, cp.CreatedAt)
-	}
-	r.logf("start   with %d shards in epoch %d at %d", r.layout.Shards, r.first, r.started)
-	r.trace.add(uint64(r.layout.Shards), uint64(r.first), uint64(r.started))
-	for _, l := range app.Loops {
-		l.SetPace(r.layout.Pace)
-	}
-	for _, p := range app.Pumps {
-		p.Open(ctx)
-	}
-	return nil
-}
-
-// sourceFailed is called by the engine when an ingress stops.
-func (r *run) sourceFailed(err error) {
-	if !errors.Is(err, errFault) {
-		r.violate(err)
-	}
-}
-
-// shutDown has the process stop as one does that is asked to (P40): nothing more comes in, what has come in is
-// taken, one more epoch is committed with whatever is under way, its records leave if there is time, and the
-// store is closed.
-func (r *run) shutDown() {
-	r.stopping = true
-	for _, p := range r.app.Pumps {
-		p.Hush()
-	}
-	for turns := 0; r.hasMail() && !r.over() && turns < passesMax; turns++ {
-		r.loops()
-	}
-	r.app.Epochs.Finish()
-	r.last = r.app.Epoch()
-	for turns := 0; r.newest() < r.last && !r.over() && turns < passesMax; turns++ {
-		r.epoch(r.app.Epoch() == r.last)
-		r.pumps()
-		r.loops()
-	}
-	if r.over() {
-		return
-	}
-	for range r.schedule.IntN(8) {
-		r.publish()
-	}
-	if err := r.app.Epochs.SweepNow(context.Background()); err != nil && !r.over() && !halts(err) {
-		r.violate(err)
-	}
-	if r.over() {
-		return
-	}
-	r.stats.Shutdowns++
-	r.crash("when it is asked to stop")
-	r.tidy = true
-	r.logf("stop    after epoch %d, swept %v", r.last, r.newest() > r.last)
-	if err := r.recorder.Close(); err != nil && !halts(err) && !r.disk.Dead() {
-		r.dead = false
-		r.violate(fmt.Errorf("close: %w", err))
-	}
-}
-
-// isLate reports whether what a shard does now leaves no trace.
-func (r *run) isLate(shard int) bool {
-	return r.last != 0 && max(r.app.Epoch(), r.app.Loops[shard].Epoch()) > r.last
-}
-
-// hasMail reports whether a shard has not taken what has come through doors.
-func (r *run) hasMail() bool {
-	return slices.ContainsFunc(r.app.Loops, func(l *driver.Loop) bool { return !l.Inbox().Empty() })
-}
-
-func (r *run) close() (err error) {
-	if r.app == nil {
-		return nil
-	}
-	if r.recorder != nil && !r.dead {
-		err = r.recorder.Close()
-	}
-	r.end()
-	r.app.Memory.Free()
-	return err
-}
-
-// bind binds everything there is.
-func (r *run) bind(b *engine.Binder) error {
-	for i := range nears {
-		options := []engine.FunctionOption{engine.Retries(r.Case.Config.Retries)}
-		if d := kinds[i].idle; d > 0 {
-			options = append(options, engine.IdleAfter(time.Duration(d)*time.Millisecond))
-		}
-		engine.Bind(b, kinds[i].fn, func(s *engine.Schema) actor {
-			p := &player{run: r, kind: i, slots: kinds[i].slots(s)}
-			r.slots[i] = p.slots
-			return p
-		}, options...)
-	}
-	r.bindFar(b)
-	engine.RouteFunc(b, ingress, r.route)
-	for _, s := range r.sources {
-		engine.Connect(b, ingress, s)
-	}
-	for i, s := range r.sinks {
-		engine.Deliver(b, egresses[i], s)
-	}
-	return nil
 }

@@ -17,8 +17,9 @@ type Program struct {
 type root struct {
 	from     int // The source; doors are behind the last source.
 	messages []*plan
-	// durable and keyed are what somebody who comes to a door wants, and calls that he waits for an answer.
-	durable, keyed, calls bool
+	// durable and keyed are what somebody who comes to a door wants, and calls that he waits for an answer. brief
+	// says that his key is to be kept for a moment only: he does not come again.
+	durable, keyed, calls, brief bool
 }
 
 // How a message enters through a door.
@@ -129,10 +130,11 @@ func DrawProgram(c Choices, cfg Config, messages int) Program {
 // Draw draws one more event, and at most so many messages that come of it.
 func (p *Program) Draw(c Choices, cfg Config, messages int) {
 	r := &root{from: c.IntN(cfg.Sources + doors)}
-	if cfg.Steady && r.from > cfg.Sources+doorCall {
+	if cfg.Steady && r.from == cfg.Sources+doorRoute && !cfg.routes() {
 		r.from = cfg.Sources + doorSend
 	}
-	if r.from == cfg.Sources+doorSend || r.from == cfg.Sources+doorCall {
+	if r.from >= cfg.Sources {
+		r.brief = one(c, 4) && !cfg.Steady && r.from == cfg.Sources+doorSend
 		r.durable, r.keyed, r.calls = one(c, 2) || cfg.Steady, one(c, 2) || cfg.Steady, r.from == cfg.Sources+doorCall
 	}
 	d := drawer{Choices: c, cfg: cfg, left: messages, plans: &p.plans}
@@ -148,7 +150,7 @@ func (p *Program) Draw(c Choices, cfg Config, messages int) {
 		}
 		r.messages = append(r.messages, m)
 	}
-	if routed && one(c, 40) {
+	if routed && one(c, 40) && !r.keyed {
 		r.crowd(c, &p.plans)
 	}
 	p.roots = append(p.roots, r)

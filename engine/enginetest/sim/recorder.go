@@ -72,6 +72,7 @@ func (rec *recorder) Commit(ctx context.Context, cp backend.Checkpoint, parts []
 	if err := r.committed(c); err != nil {
 		r.violate(fmt.Errorf("commit of epoch %d: %w", cp.Epoch, err))
 	}
+	r.tempt(c)
 	return nil
 }
 

@@ -67,6 +67,8 @@ type run struct {
 	left    map[recordName]*record // Records that have left, or may have.
 	chains  map[chained]uint64     // What has been seen outside of who counts.
 	skipped statefun.Epoch         // When a message was last given up.
+	routing *client                // Whose event is being routed, if he has a key,
+	written []*client              // and the parts of it that were not there.
 
 	crashes, recoveries, polls int // Faults there have been.
 

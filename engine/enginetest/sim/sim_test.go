@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/millrace-io/millrace/engine/enginetest/sim"
@@ -29,6 +30,7 @@ func TestSeeds(t *testing.T) {
 	if *seed != 0 {
 		c.Log = io.Writer(os.Stdout)
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // There is much garbage, and little else.
 	failed := 0
 	passed, all := c.Run(func(seed uint64, err error) {
 		failed++

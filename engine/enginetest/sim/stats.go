@@ -4,6 +4,7 @@ package sim
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 )
@@ -20,7 +21,7 @@ type Stats struct {
 
 	Lives          int // Processes that have run.
 	Crashes        int
-	CrashesInside  int // Of these, within a turn of somebody.
+	TurnCrashes    int // Of these, within the turn of a shard.
 	CommitCrashes  int // While a store was at a commit, or just before or after it.
 	Survivors      int // Epochs that were durable though nobody was told.
 	RecoverCrashes int // While a store was opened, or a checkpoint loaded.
@@ -36,21 +37,22 @@ type Stats struct {
 	LostMessages                                                      int // From doors that promised nothing.
 	Durable, Retried, Known, Conflicting                              int // Messages with tickets.
 	Answers                                                           int // To callers outside.
+	AnswersInFlight                                                   int // To where they are kept, in checkpoints.
 	Expired, Forgotten                                                int // Values, and instances.
 	SourceFailures                                                    int
 	Held                                                              int // Attempts to emit a record while there were too many.
 }
 
-func (s *Stats) crashed(r *run, where string) {
+// crashed counts the death of a process.
+func (s *Stats) crashed(r *run) {
 	s.Crashes++
-	if r.interrupted || r.inEpochs {
-		s.CrashesInside++
-	}
-	if r.inEpochs {
-		s.CommitCrashes++
-	}
-	if r.starting {
+	switch {
+	case r.starting:
 		s.RecoverCrashes++
+	case r.inEpochs:
+		s.CommitCrashes++
+	case slices.Contains(r.inTurn[:], true):
+		s.TurnCrashes++
 	}
 }
 
@@ -75,6 +77,10 @@ func (s *Stats) recovered(r *run, flights map[uint64]flight) {
 	}
 	for key := range r.ledger.entries {
 		switch key[0] {
+		case checkpoint.KindMessage:
+			if r.ledger.isAnswer(key) {
+				s.AnswersInFlight++
+			}
 		case checkpoint.KindSuspended:
 			s.RecoveredSuspended++
 		case checkpoint.KindRecord:
