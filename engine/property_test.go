@@ -45,7 +45,7 @@ func TestAddressesAreIsolated(t *testing.T) {
 // program is drawn from bytes of its own, so that a failure shrinks to the few that matter.
 func checkProperty(t *testing.T, focus func(*rapid.T, *sim.Config)) {
 	check := func(t *rapid.T) {
-		config := sim.DrawConfig(&sim.Tape{Bytes: rapid.SliceOfN(rapid.Byte(), 40, 40).Draw(t, "config")})
+		config := sim.DrawConfig(&sim.Tape{Bytes: rapid.SliceOfN(rapid.Byte(), 64, 64).Draw(t, "config")})
 		focus(t, &config)
 		var program sim.Program
 		for _, event := range rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 60, 200), 1, 30).Draw(t, "events") {
