@@ -74,6 +74,16 @@ func (r *run) close() (err error) {
 	return err
 }
 
+// hides reports whether a function does not declare a value in this life: what there is of it is kept.
+func (r *run) hides(k, slot int) bool {
+	first := 0
+	if kinds[k].counts {
+		first = slotsKept
+	}
+	n := len(r.slots[k]) - first
+	return r.layout.Hides && !kinds[k].far && kinds[k].idle == 0 && n > 0 && slot == first+r.layout.Order%n
+}
+
 // bind binds everything there is.
 func (r *run) bind(b *engine.Binder) error {
 	for i := range nears {
@@ -82,8 +92,12 @@ func (r *run) bind(b *engine.Binder) error {
 			options = append(options, engine.IdleAfter(time.Duration(d)*time.Millisecond))
 		}
 		engine.Bind(b, kinds[i].fn, func(s *engine.Schema) actor {
-			p := &player{run: r, kind: i, slots: kinds[i].slots(s)}
-			r.slots[i] = p.slots
+			p := &player{run: r, kind: i, slots: kinds[i].slots()}
+			for n := range p.slots { // In another order each time: names count.
+				if n = (n + r.layout.Order) % len(p.slots); !r.hides(i, n) {
+					p.slots[n].declare(s)
+				}
+			}
 			return p
 		}, options...)
 	}

@@ -135,6 +135,9 @@ func (p *player) begin(ctx *engine.Context, serial uint64, f form) (*attempt, er
 		return nil, fmt.Errorf("cuts: %v, sent in epoch %d, takes effect in %d", msg, msg.epoch, a.epoch)
 	}
 	for i, s := range p.slots {
+		if r.hides(p.kind, i) {
+			continue
+		}
 		if err := s.check(ctx, a.values[i]); err != nil {
 			return nil, fmt.Errorf("isolation or atomicity: %v finds at %v: %w", msg, a.self, err)
 		}

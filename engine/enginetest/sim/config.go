@@ -48,6 +48,9 @@ type Layout struct {
 	Pace driver.Pace
 	// Absent is how many of the sources, the last ones, nobody has connected (P38).
 	Absent int
+	// Order is the order in which functions declare their values. Hides has each leave one of them out.
+	Order int
+	Hides bool
 	// Laggard is a shard that gets its turn only now and then; past the last shard there is none.
 	Laggard int
 }
@@ -103,5 +106,6 @@ func (c Config) drawLayout(from Choices) Layout {
 	if c.Faults.Crashes > 0 && one(from, 6) {
 		l.Absent = from.IntN(c.Sources + 1)
 	}
+	l.Order, l.Hides = from.IntN(12), one(from, 4)
 	return l
 }

@@ -32,7 +32,7 @@ func (a *attempt) restamp() []clock.Instant {
 	for i, slot := range a.slots[a.self.kind] {
 		l := slot.lease()
 		switch {
-		case l.moves == never:
+		case l.moves == never || a.hides(a.self.kind, i):
 		case a.wrote&(1<<i) != 0:
 			stamps[i] = a.now
 		case l.moves != nothing && !kinds[a.self.kind].far && stamps[i] < a.now:

@@ -67,9 +67,6 @@ func (f *far) Close(context.Context) error { return nil }
 
 // bindFar has the functions served that run elsewhere.
 func (r *run) bindFar(b *engine.Binder) {
-	for i := nears; i < len(kinds); i++ {
-		r.slots[i] = kinds[i].slots(nil)
-	}
 	for _, pattern := range endpoints {
 		b.Endpoint(remote.Endpoint{Functions: pattern, Invoker: r.far, Policy: r.Case.Config.Far.policy(r.brokenMax())})
 	}

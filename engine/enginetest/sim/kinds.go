@@ -105,70 +105,70 @@ type kind struct {
 	counts bool
 	// far says that the function runs elsewhere.
 	far   bool
-	slots func(*engine.Schema) []slot
+	slots func() []slot
 	// idle is after how long without messages an instance is dropped, in milliseconds; 0: never.
 	idle int64
 }
 
 // kinds differ in how much state there is and how it is kept. The first are functions of this process.
 var kinds = [...]kind{
-	define("sim/ledger", true, func(s *engine.Schema) []slot {
+	define("sim/ledger", true, func() []slot {
 		return []slot{
-			newSlot(s, "count", engine.Int64, func(v uint64) int64 { return int64(v) }),
-			newSlot(s, "chain", hashType, func(v uint64) uint64 { return v }),
-			newSlot(s, "balance", engine.Int64, func(v uint64) int64 { return int64(v) }),
-			newSlot(s, "sum", hashType, func(v uint64) uint64 { return v }),
-			newSlot(s, "number", engine.Int64, func(v uint64) int64 { return -int64(v) }),
-			newSlot(s, "text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
+			newSlot("count", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot("chain", hashType, func(v uint64) uint64 { return v }),
+			newSlot("balance", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot("sum", hashType, func(v uint64) uint64 { return v }),
+			newSlot("number", engine.Int64, func(v uint64) int64 { return -int64(v) }),
+			newSlot("text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
 		}
 	}),
-	define("sim/wide", false, func(s *engine.Schema) []slot {
+	define("sim/wide", false, func() []slot {
 		return []slot{
-			newSlot(s, "inline", wideType, func(v uint64) (w wide) { w[0], w[23] = v, ^v; return w }),
-			newSlot(s, "encoded", hugeType, func(v uint64) (h huge) { h[1], h[39] = v, ^v; return h }),
-			newSlot(s, "bytes", engine.Bytes("sim/bytes"), bytesOf),
+			newSlot("inline", wideType, func(v uint64) (w wide) { w[0], w[23] = v, ^v; return w }),
+			newSlot("encoded", hugeType, func(v uint64) (h huge) { h[1], h[39] = v, ^v; return h }),
+			newSlot("bytes", engine.Bytes("sim/bytes"), bytesOf),
 		}
 	}),
-	define("sim/thin", false, func(s *engine.Schema) []slot {
+	define("sim/thin", false, func() []slot {
 		return []slot{
-			newSlot(s, "flag", engine.Bool, func(v uint64) bool { return v%2 == 1 }),
-			newSlot(s, "number", engine.Int32, func(v uint64) int32 { return int32(v) }),
+			newSlot("flag", engine.Bool, func(v uint64) bool { return v%2 == 1 }),
+			newSlot("number", engine.Int32, func(v uint64) int32 { return int32(v) }),
 		}
 	}),
-	define("sim/none", false, func(*engine.Schema) []slot { return nil }),
-	idling(define("sim/idle", false, func(s *engine.Schema) []slot {
+	define("sim/none", false, func() []slot { return nil }),
+	idling(define("sim/idle", false, func() []slot {
 		return []slot{
-			newSlot(s, "number", engine.Int64, func(v uint64) int64 { return int64(v) }),
-			newSlot(s, "bytes", engine.Bytes("sim/bytes"), bytesOf),
+			newSlot("number", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot("bytes", engine.Bytes("sim/bytes"), bytesOf),
 		}
 	})),
-	define("sim/brief", false, func(s *engine.Schema) []slot {
+	define("sim/brief", false, func() []slot {
 		return []slot{
-			newLeased(s, "brief", engine.Int64, func(v uint64) int64 { return int64(v) }, lease{nothing, 40}),
-			newLeased(s, "invoked", engine.String, func(v uint64) string { return strings.Repeat("ö", int(v%40)) }, lease{invocation, 3000}),
-			newLeased(s, "read", engine.Bytes("sim/bytes"), bytesOf, lease{reading, 100_000}),
-			newSlot(s, "number", engine.Int32, func(v uint64) int32 { return int32(v) }),
+			newLeased("brief", engine.Int64, func(v uint64) int64 { return int64(v) }, lease{nothing, 40}),
+			newLeased("invoked", engine.String, func(v uint64) string { return strings.Repeat("ö", int(v%40)) }, lease{invocation, 3000}),
+			newLeased("read", engine.Bytes("sim/bytes"), bytesOf, lease{reading, 100_000}),
+			newSlot("number", engine.Int32, func(v uint64) int32 { return int32(v) }),
 		}
 	}),
 
-	elsewhere(define("sim/far", true, func(s *engine.Schema) []slot {
+	elsewhere(define("sim/far", true, func() []slot {
 		return []slot{
-			newSlot(s, "count", engine.Int64, func(v uint64) int64 { return int64(v) }),
-			newSlot(s, "chain", hashType, func(v uint64) uint64 { return v }),
-			newSlot(s, "balance", engine.Int64, func(v uint64) int64 { return int64(v) }),
-			newSlot(s, "sum", hashType, func(v uint64) uint64 { return v }),
-			newSlot(s, "bytes", engine.Bytes("sim/bytes"), bytesOf),
-			newSlot(s, "text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
+			newSlot("count", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot("chain", hashType, func(v uint64) uint64 { return v }),
+			newSlot("balance", engine.Int64, func(v uint64) int64 { return int64(v) }),
+			newSlot("sum", hashType, func(v uint64) uint64 { return v }),
+			newSlot("bytes", engine.Bytes("sim/bytes"), bytesOf),
+			newSlot("text", engine.String, func(v uint64) string { return strings.Repeat("ä", int(v%40)) }),
 		}
 	})),
-	elsewhere(define("wild/thin", false, func(s *engine.Schema) []slot {
-		return []slot{newSlot(s, "flag", engine.Bool, func(v uint64) bool { return v%2 == 1 })}
+	elsewhere(define("wild/thin", false, func() []slot {
+		return []slot{newSlot("flag", engine.Bool, func(v uint64) bool { return v%2 == 1 })}
 	})),
-	elsewhere(define("wild/none", false, func(*engine.Schema) []slot { return nil })),
-	elsewhere(define("wild/brief", false, func(s *engine.Schema) []slot {
+	elsewhere(define("wild/none", false, func() []slot { return nil })),
+	elsewhere(define("wild/brief", false, func() []slot {
 		return []slot{
-			newLeased(s, "brief", engine.Int64, func(v uint64) int64 { return int64(v) }, lease{nothing, 40}),
-			newLeased(s, "invoked", engine.Bytes("sim/bytes"), bytesOf, lease{invocation, 3000}),
+			newLeased("brief", engine.Int64, func(v uint64) int64 { return int64(v) }, lease{nothing, 40}),
+			newLeased("invoked", engine.Bytes("sim/bytes"), bytesOf, lease{invocation, 3000}),
 		}
 	})),
 }
@@ -208,7 +208,7 @@ func bytesOf(v uint64) []byte {
 	return []byte(strings.Repeat(string(rune('a'+v%26)), n))
 }
 
-func define(name string, counts bool, slots func(*engine.Schema) []slot) kind {
+func define(name string, counts bool, slots func() []slot) kind {
 	fn := engine.Define[actor](name)
 	k := kind{
 		fn:     fn,

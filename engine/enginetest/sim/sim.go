@@ -125,6 +125,9 @@ func (r *run) violate(err error) {
 // connect makes what is around the engine.
 func (r *run) connect() {
 	cfg := r.Case.Config
+	for i := range kinds {
+		r.slots[i] = kinds[i].slots()
+	}
 	if r.disk != nil {
 		r.recorder = &recorder{run: r}
 	}

@@ -13,6 +13,8 @@ import (
 
 // slot is a state value that the model knows as a number: what is kept follows from it.
 type slot interface {
+	// declare makes the value one of a function of this process.
+	declare(s *engine.Schema)
 	// has reports whether there is a value.
 	has(ctx *engine.Context) bool
 	// check compares what the engine says with the number; nil is an absent value.
@@ -52,26 +54,27 @@ type value[T any] struct {
 	kept  lease
 }
 
-// newSlot declares a state value; without a schema it is for a function elsewhere.
-func newSlot[T any](s *engine.Schema, name string, t engine.Type[T], of func(uint64) T) slot {
-	return newLeased(s, name, t, of, lease{})
+// newSlot returns a state value.
+func newSlot[T any](name string, t engine.Type[T], of func(uint64) T) slot {
+	return newLeased(name, t, of, lease{})
 }
 
-// newLeased declares a state value that expires.
-func newLeased[T any](s *engine.Schema, name string, t engine.Type[T], of func(uint64) T, l lease) slot {
-	v := &value[T]{name: name, typ: t, of: of, kept: l}
-	switch d := time.Duration(l.ttl) * time.Millisecond; {
-	case s == nil:
-	case l.moves == nothing:
-		v.value = engine.NewValue(s, name, t, engine.AfterWrite(d))
-	case l.moves == invocation:
-		v.value = engine.NewValue(s, name, t, engine.AfterInvoke(d))
-	case l.moves == reading:
-		v.value = engine.NewValue(s, name, t, engine.AfterReadOrWrite(d))
+// newLeased returns a state value that expires.
+func newLeased[T any](name string, t engine.Type[T], of func(uint64) T, l lease) slot {
+	return &value[T]{name: name, typ: t, of: of, kept: l}
+}
+
+func (s *value[T]) declare(schema *engine.Schema) {
+	switch d := time.Duration(s.kept.ttl) * time.Millisecond; s.kept.moves {
+	case nothing:
+		s.value = engine.NewValue(schema, s.name, s.typ, engine.AfterWrite(d))
+	case invocation:
+		s.value = engine.NewValue(schema, s.name, s.typ, engine.AfterInvoke(d))
+	case reading:
+		s.value = engine.NewValue(schema, s.name, s.typ, engine.AfterReadOrWrite(d))
 	default:
-		v.value = engine.NewValue(s, name, t)
+		s.value = engine.NewValue(schema, s.name, s.typ)
 	}
-	return v
 }
 
 func (s *value[T]) lease() lease { return s.kept }

@@ -114,7 +114,8 @@ func (a *attempt) slot(v uint64) (i int, ok bool) {
 	if n <= 0 {
 		return 0, false
 	}
-	return first + int(v)%n, true
+	i = first + int(v)%n
+	return i, !a.hides(a.self.kind, i)
 }
 
 func (a *attempt) step(s step) {
