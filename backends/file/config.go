@@ -26,7 +26,7 @@ type Config struct {
 	// SegmentBytes is the length at which the log begins another segment. Default 64 MiB.
 	SegmentBytes int64
 	// CompactBytes is the length of the log from which on it is folded into tables: about how much of it is
-	// read at recovery, and what a compaction's cost is spread over. Default 256 MiB.
+	// read at recovery, and what a compaction's cost is spread over. Default 512 MiB.
 	CompactBytes int64
 	// LogBytesMax is the length of the log from which on Commit waits for the compaction: the most that
 	// recovery reads, but for one epoch. Default four times as much.
@@ -42,7 +42,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.SegmentBytes = cmp.Or(c.SegmentBytes, 64<<20)
-	c.CompactBytes = cmp.Or(c.CompactBytes, 256<<20)
+	c.CompactBytes = cmp.Or(c.CompactBytes, 512<<20)
 	c.LogBytesMax = cmp.Or(c.LogBytesMax, 4*c.CompactBytes)
 	c.MemoryBytes = cmp.Or(c.MemoryBytes, 256<<20)
 	return c

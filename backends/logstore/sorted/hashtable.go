@@ -168,7 +168,10 @@ func appendEntry(dst []byte, c *backend.Change, room int) []byte {
 	binary.LittleEndian.PutUint32(e[4:], uint32(room))
 	binary.LittleEndian.PutUint32(e[8:], value)
 	copy(e[entryBytes:], c.Key)
-	clear(e[entryBytes+len(c.Key)+copy(e[entryBytes+len(c.Key):], c.Value):])
+	end := entryBytes + len(c.Key) + copy(e[entryBytes+len(c.Key):], c.Value)
+	if end < n {
+		clear(e[end:])
+	}
 	return dst[:len(dst)+n]
 }
 
