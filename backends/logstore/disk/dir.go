@@ -76,6 +76,7 @@ func (d *dir) Lock(name string) (File, error) {
 	if err := d.Still(name, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrLocked, err), f.Close())
 	}
+	f.locked = true
 	return f, nil
 }
 
@@ -132,6 +133,17 @@ func (d *dir) Close() error { return errors.Join(d.self.Close(), d.root.Close())
 type file struct {
 	*os.File
 	identity os.FileInfo
+	locked   bool
+}
+
+// Close gives a lock back first: a process that is just being started by this one may still have a copy of the
+// descriptor, and with it the lock.
+func (f *file) Close() error {
+	var err error
+	if f.locked {
+		err = unlock(f.File)
+	}
+	return errors.Join(err, f.File.Close())
 }
 
 func (f *file) Size() (int64, error) {

@@ -14,3 +14,5 @@ import (
 func lock(f *os.File) error {
 	return fmt.Errorf("flock %s: %w", f.Name(), errors.ErrUnsupported)
 }
+
+func unlock(*os.File) error { return nil }
