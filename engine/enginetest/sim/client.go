@@ -109,6 +109,7 @@ func (r *run) submit(c *client) error {
 	t.Done = func(t *envelope.Ticket) { r.tell(c, t) }
 	var err error
 	if c.message.asked = c.calls(); c.calls() {
+		c.message.owed = c.root.keyed
 		err = r.call(c, t)
 	} else {
 		t.Durable = c.root.durable && r.Case.Config.epochs()

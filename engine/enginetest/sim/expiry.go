@@ -15,11 +15,11 @@ import (
 // it: so it is moved once in so long, and not each time.
 const grains = 64
 
-// alive returns the values that have not expired.
+// alive returns the values that have not expired. What nobody declares does not.
 func (r *run) alive(a address, v version, now clock.Instant) []*uint64 {
 	values := slices.Clone(v.values)
 	for i := range values {
-		if l := r.slots[a.kind][i].lease(); l.moves != never && now >= v.stamps[i]+clock.Instant(l.ttl) {
+		if l := r.slots[a.kind][i].lease(); l.moves != never && !r.hides(a.kind, i) && now >= v.stamps[i]+clock.Instant(l.ttl) {
 			values[i] = nil
 		}
 	}

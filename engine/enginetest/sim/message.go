@@ -38,6 +38,7 @@ type message struct {
 	serial uint64
 	from   origin
 	asked  bool // By a caller outside.
+	owed   bool // And under a key: if it is given up, the key is forgotten.
 	// epoch is the sender's. For a message of a source it is 0 until a position in a checkpoint is behind it, for
 	// one from a door until it is seen that a shard has taken it (P18).
 	epoch statefun.Epoch

@@ -100,11 +100,17 @@ func (rec *recorder) Scan(ctx context.Context, groups backend.KeyGroupRange) ite
 // everything that was committed before is.
 func (rec *recorder) reopen(ctx context.Context, store backend.Backend) error {
 	r := rec.run
-	rec.Backend = store
 	cp, ok, err := store.Latest(ctx)
 	if err != nil {
 		return err
 	}
+	if before := rec.Backend; before != nil { // One that is late, or does not know that it is dead (P26).
+		late := backend.Checkpoint{Application: application, KeyGroups: r.Case.Config.KeyGroups, Generation: before.Generation(), Epoch: cp.Epoch + 1}
+		if before.Commit(ctx, late, nil) == nil {
+			return fmt.Errorf("recovery: generation %d commits epoch %d after generation %d has opened the store (P26)", late.Generation, late.Epoch, store.Generation())
+		}
+	}
+	rec.Backend = store
 	if tried := rec.tried; tried != nil && ok && cp.Epoch == tried.cp.Epoch {
 		r.stats.Survivors++
 		if err := r.committed(tried); err != nil {

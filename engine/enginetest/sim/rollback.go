@@ -89,6 +89,7 @@ func (r *run) rollbackInstances(flights map[uint64]flight) {
 		inst.epoch = min(inst.epoch, epoch)
 		inst.attempts, inst.skip, inst.resumes, inst.pardon, inst.asked, inst.busy, inst.broken = 0, false, 0, false, 0, false, 0
 		inst.freed = -1
+		r.drop(a, inst)
 		_, inst.suspended = r.ledger.entries[r.ledger.suspendedKey(a)]
 	}
 	for a := range queues {

@@ -42,11 +42,7 @@ func (r *run) compare(a address, epoch statefun.Epoch) error {
 	if err := checkpoint.Validate([]byte(entry)); err != nil {
 		return err
 	}
-	values, _, _ := checkpoint.CutTouched([]byte(entry))
-	got := map[string]checkpoint.Value{}
-	for v := range checkpoint.Values(values) {
-		got[r.ledger.names[r.ledger.numbers[a.kind]].Values[v.Number].Name] = v
-	}
+	got := r.ledger.values(a)
 	for i, v := range want.values {
 		if v == nil {
 			continue
@@ -85,4 +81,29 @@ func (r *run) checkSuspended(c *cut) error {
 		}
 	}
 	return nil
+}
+
+// values reads the state of an address.
+func (l *ledger) values(a address) map[string]checkpoint.Value {
+	values, _, _ := checkpoint.CutTouched([]byte(l.entries[l.stateKey(a)]))
+	got := map[string]checkpoint.Value{}
+	for v := range checkpoint.Values(values) {
+		got[l.names[l.numbers[a.kind]].Values[v.Number].Name] = v
+	}
+	return got
+}
+
+// drop has an instance forget what had expired at the cut and is not in the checkpoint any more.
+func (r *run) drop(a address, inst *instance) {
+	got := r.ledger.values(a)
+	inst.values = slices.Clone(inst.values)
+	for i, slot := range r.slots[a.kind] {
+		if inst.values[i] == nil {
+			continue
+		}
+		name, _ := slot.encoded(0)
+		if _, ok := got[name]; !ok {
+			inst.values[i] = nil
+		}
+	}
 }

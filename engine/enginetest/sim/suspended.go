@@ -13,7 +13,7 @@ import (
 func (r *run) resume() {
 	list := append(r.suspended(), address{0, 0})
 	a := list[r.schedule.IntN(len(list))]
-	if inst := r.model.instances[a]; inst != nil && inst.suspended && inst.blocked.plan.size(true) == 1 && !r.Case.Config.Steady && one(r.schedule, 3) {
+	if inst := r.model.instances[a]; inst != nil && inst.suspended && !inst.blocked.owed && inst.blocked.plan.size(true) == 1 && !r.Case.Config.Steady && one(r.schedule, 3) {
 		r.skip(a, inst)
 		return
 	}

@@ -173,7 +173,6 @@ func (s *Shard) deadLetter(fn *Function, row *table.Row, p place, q *queue, mess
 		s.show(s.stored.at(q.head-1), &m)
 		b, e := inv.postEgress(fn.DeadLetter)
 		b.SetNamed(e, alias(m.Typename), m.Value)
-		s.giveUp(q.head - 1)
 		s.dequeue(fn, q)
 	}
 	s.settle(fn, p.slot, row)

@@ -285,28 +285,3 @@ func TestKeyedAnswers(t *testing.T) {
 		t.Errorf("%d callers are asking", n)
 	}
 }
-
-// A call under a key whose message is given up has its key forgotten: who asks again is heard.
-func TestKeyGivenUp(t *testing.T) {
-	group := statefun.KeyGroupOf(statefun.KeyHash("a"), 16)
-	r := newRig(t, rigConfig{})
-	call := func(n int, word string) envelope.Verdict {
-		b := r.batch(0, "a "+word)
-		b.Envelopes[0].SetCaller(b.AppendCaller(fnCaller, []byte(fmt.Sprintf("%04x-1-%dk", group, n))))
-		b.Ticket = &envelope.Ticket{Key: []byte("k"), Window: 1000}
-		r.s.Step(r.now, b)
-		return b.Ticket.Verdict
-	}
-	if call(1, "permanent") != envelope.Taken || call(2, "permanent") != envelope.Known {
-		t.Fatal("the key is not kept while the message waits")
-	}
-	r.skip("a")
-	if got := call(3, "permanent"); got != envelope.Taken || r.s.keys.count != 1 {
-		t.Errorf("verdict %v after the message was skipped, %d keys", got, r.s.keys.count)
-	}
-	r.cut()
-	_, messages := r.parts()
-	if !strings.Contains(messages, "gone key k of a, ") || !strings.HasSuffix(messages, "a:permanent") {
-		t.Errorf("part %s", messages)
-	}
-}

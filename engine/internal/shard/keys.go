@@ -186,20 +186,6 @@ func (s *Shard) dropKey(place uint32) {
 	r.count--
 }
 
-// giveUp forgets the key of a call whose message is given up: nobody will answer it, and who asks again under the
-// same key is to be heard.
-func (s *Shard) giveUp(record uint32) {
-	e := s.stored.open(s.heap, record, &s.view)
-	_, caller, ok := s.view.Caller(e)
-	if !ok {
-		return
-	}
-	if place, ok := s.keys.byCaller[alias(caller)]; ok {
-		s.wheel.Cancel(s.keys.list[place].timer)
-		s.dropKey(place)
-	}
-}
-
 // dropKeys forgets all keys of an address.
 func (s *Shard) dropKeys(fn envelope.Function, id string) {
 	for place, ok := s.keys.byAddress[keyedAddress{fn, id}]; ok; place, ok = s.keys.byAddress[keyedAddress{fn, id}] {

@@ -232,7 +232,6 @@ func (s *Shard) resume(p place, q *queue, row *table.Row, skip bool) {
 	q.suspended, q.attempts = false, 0
 	q.begun, q.rounds, q.broken = false, 0, 0
 	if skip {
-		s.giveUp(q.head - 1)
 		s.dequeue(fn, q)
 		s.Counts.Skipped++
 	}
