@@ -27,8 +27,11 @@ const epochInterval = 20 * time.Millisecond
 // bootMax is the most that a bank may take to be back. Its log is short.
 const bootMax = 10 * time.Second
 
-// next draws how the bank of a cycle ends. At least half of all kills are to be within a commit, and one for every
-// other cycle.
+// killsMax is the most kills that a cycle needs.
+const killsMax = 4
+
+// next draws how the bank of a cycle ends. At least half of all kills are to be within a commit, whatever the cycle
+// brings, and one for every other cycle.
 func (n *nemesis) next(cycle int) (name string, end func() error) {
 	ends := []struct {
 		name string
@@ -40,7 +43,7 @@ func (n *nemesis) next(cycle int) (name string, end func() error) {
 		{"stopped and fooled", n.fooled},
 		{"replaced while it stops", n.replaced},
 	}
-	if choice := n.rng.IntN(2 * len(ends)); choice < len(ends) && 2*n.midEpoch > max(n.kills, cycle) {
+	if choice := n.rng.IntN(2 * len(ends)); choice < len(ends) && 2*n.midEpoch >= max(n.kills+killsMax, cycle) {
 		return ends[choice].name, ends[choice].do
 	}
 	return "killed within a commit", n.withinCommit
