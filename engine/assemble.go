@@ -301,24 +301,13 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 
 func (w *wiring) newPump(name string, s source) *driver.Pump {
 	c := w.config
-	routers := w.ingresses[s.ingress].routers
 	p := driver.NewPump(driver.PumpConfig{
 		Name: name, Source: s.source, Position: w.recovered.position(name),
 		Stores: c.Backend != nil && c.EpochInterval != EpochsOff,
 		Gate:   w.gate, Announce: w.announce, Cut: w.epochs.AddPosition, Failed: func(err error) { w.failed(err) },
 		BatchMax: c.BatchMax, PollMax: pollMax(c), Groups: w.route, Shards: c.Shards,
 	})
-	p.Route(func(e *connector.Event) driver.RouteFunc {
-		d := &Downstream{event: e, links: w.links, to: p}
-		return func() error {
-			for _, r := range routers {
-				if err := r(d); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-	})
+	p.Route(w.ingresses[s.ingress].routeAll(&Downstream{event: new(connector.Event), links: w.links, to: p}, p))
 	return p
 }
 

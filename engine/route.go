@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/driver"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
@@ -78,12 +79,35 @@ func (in *ingress) route(d *Downstream) (err error) {
 			err = fmt.Errorf("the router panicked: %v", r)
 		}
 	}()
-	for _, r := range in.routers {
-		if err := r(d); err != nil {
+	return in.routeOne(d)
+}
+
+// routeOne calls the routers with d's event.
+func (in *ingress) routeOne(d *Downstream) error {
+	for i := range in.routers {
+		if err := in.routers[i].one(d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// routeAll returns how a source's events are routed, many at a time. The downstream is the source's.
+func (in *ingress) routeAll(d *Downstream, p *driver.Pump) driver.RouteFunc {
+	if len(in.routers) == 1 && in.routers[0].all != nil {
+		if route := in.routers[0].all(d, p); route != nil {
+			return route
+		}
+	}
+	return func(events *connector.Events, i *int) error {
+		for ; *i < events.Len(); *i++ {
+			events.At(*i, d.event)
+			if err := in.routeOne(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // refused is a router's error as a door may see it: what a router does not take is no event for it.

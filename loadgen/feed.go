@@ -34,11 +34,11 @@ func (f *feed) Poll(ctx context.Context, into *connector.Events) error {
 	case <-ctx.Done():
 		return nil
 	}
-	end := min(f.sent+into.Room(), f.count)
-	for ; f.sent < end; f.sent++ {
-		f.next(f.sent, into)
+	i, end := f.sent, min(f.sent+into.Room(), f.count)
+	for ; i < end; i++ {
+		f.next(i, into)
 	}
-	if f.sent == f.count {
+	if f.sent = end; end == f.count {
 		return io.EOF
 	}
 	return nil

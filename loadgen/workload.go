@@ -19,15 +19,19 @@ var (
 	makesIn = engine.NewIngress("io.millrace.loadgen/makes", engine.Int32)
 	addsIn  = engine.NewIngress("io.millrace.loadgen/adds", engine.Int64)
 	hopsIn  = engine.NewIngress("io.millrace.loadgen/hops", hopType)
+	growsIn = engine.NewIngress("io.millrace.loadgen/grows", growType)
 	tellsIn = engine.NewIngress("io.millrace.loadgen/tells", wantType)
 )
 
 // application is the functions of a run and what is fed to them.
 type application struct {
 	Config
-	ring *keys.Ring // Of a counter and a relay.
+	ring   *keys.Ring // Of a counter and a relay.
+	round  string     // Of a ring.
+	tree   tree       // Of a skynet.
+	timers timers
 
-	makes *feed   // Every instance. A memory workload has none: to make them is its load.
+	makes *feed   // Every instance. None when the load makes them.
 	load  []*feed // The measured part.
 	tells *feed   // Every instance is asked for its count.
 
@@ -40,14 +44,19 @@ type application struct {
 
 func newApplication(c Config) (*application, error) {
 	a := &application{Config: c}
-	if c.Workload == Counter || c.Workload == Relay {
+	switch c.Workload {
+	case Counter, Relay:
 		ring, err := keys.NewRing(c.Load)
 		if err != nil {
 			return nil, err
 		}
 		a.ring = ring
+	case Ring:
+		a.round = allIDs(c.Load.Keys)
+	case Skynet:
+		a.tree = newTree(c.Load.Keys)
 	}
-	if c.Workload != Memory {
+	if c.Workload != Memory && c.Workload != Skynet && c.Workload != Timers {
 		a.makes = a.feedEach(func([]byte, int) []byte { return nil })
 	}
 	a.loadFeeds()
@@ -65,6 +74,7 @@ func (a *application) module() engine.Module {
 		engine.RouteKey(b, makesIn, makes)
 		engine.RouteKey(b, addsIn, adds)
 		engine.RouteKey(b, hopsIn, hops)
+		engine.RouteKey(b, growsIn, grows)
 		engine.RouteKey(b, tellsIn, tells)
 		if a.makes != nil {
 			engine.Connect(b, makesIn, a.makes)
@@ -73,13 +83,18 @@ func (a *application) module() engine.Module {
 			switch a.Workload {
 			case Counter:
 				engine.Connect(b, addsIn, f)
-			case Relay, PingPong:
+			case Relay, PingPong, Ring:
 				engine.Connect(b, hopsIn, f)
+			case Skynet:
+				engine.Connect(b, growsIn, f)
 			case Memory:
 				engine.Connect(b, makesIn, f)
 			}
 		}
 		engine.Connect(b, tellsIn, a.tells)
+		if a.Workload == Timers {
+			a.bindTimers(b)
+		}
 		return nil
 	}}
 }
@@ -100,6 +115,11 @@ func (a *application) newKeyFn(s *engine.Schema) key {
 		k.ids = a.ring.Cursor(first)
 	case PingPong:
 		k.pair = &a.pair
+	case Ring:
+		k.round = a.round
+	case Skynet:
+		k.tree = a.tree
+		k.tree.sum = engine.NewValue(s, "sum", engine.Int64)
 	}
 	a.shards = append(a.shards, k)
 	return k
@@ -116,17 +136,36 @@ func (a *application) loadFeeds() {
 	case Relay:
 		a.load = []*feed{a.feedTokens()}
 	case PingPong:
-		a.load = []*feed{a.feedBall()}
+		a.load = []*feed{a.feedBall(func(left int64) string { return a.pair[left%2] })}
+	case Ring:
+		a.load = []*feed{a.feedBall(func(left int64) string { return idAt(a.round, int(left)%a.Load.Keys) })}
+	case Skynet:
+		root, _ := growType.Append(nil, 0)
+		a.load = []*feed{newFeed(1, func(_ int, into *connector.Events) { into.Append([]byte(keys.ID(0)), "", root) })}
+	case Timers:
+		a.timerFeeds()
 	case Memory:
 		one, _ := engine.Int32.Append(nil, 1) // Built-in types of numbers always encode.
 		a.load = []*feed{a.feedEach(func([]byte, int) []byte { return one })}
 	}
 }
 
+// instances is how many keys there are in the end.
+func (a *application) instances() int {
+	switch a.Workload {
+	case Skynet:
+		nodes, _ := skynetNodes(a.Load.Keys)
+		return nodes
+	case Timers:
+		return a.soonOwners()
+	}
+	return a.Load.Keys
+}
+
 // feedEach sends one message to every key, in the order of their numbers.
 func (a *application) feedEach(value func(buf []byte, key int) []byte) *feed {
 	var id, buf []byte
-	return newFeed(a.Load.Keys, func(i int, into *connector.Events) {
+	return newFeed(a.instances(), func(i int, into *connector.Events) {
 		k := a.key(i)
 		id, buf = keys.AppendID(id[:0], k), value(buf[:0], i)
 		into.Append(id, "", buf)
@@ -142,15 +181,24 @@ func (a *application) key(i int) int {
 }
 
 func feedAdds(ids keys.Cursor, count int) *feed {
-	var buf []byte
+	// Written for every message: where two feeds share a cache line, each waits for the other's core.
+	s := &struct {
+		_   cacheLine
+		ids keys.Cursor
+		buf [8]byte
+		_   cacheLine
+	}{ids: ids}
 	return newFeed(count, func(i int, into *connector.Events) {
-		buf = buf[:0]
+		var value []byte // No bytes at all are a zero.
 		if i%sampleEvery == 0 {
-			buf, _ = engine.Int64.Append(buf, stamp()) // No bytes at all are a zero.
+			value, _ = engine.Int64.Append(s.buf[:0], stamp())
 		}
-		into.Append(ids.NextBytes(), "", buf)
+		into.Append(s.ids.NextBytes(), "", value)
 	})
 }
+
+// cacheLine keeps what is on either side of it apart. Some processors fetch lines in pairs.
+type cacheLine [128]byte
 
 func (a *application) feedTokens() *feed {
 	var buf []byte
@@ -162,11 +210,12 @@ func (a *application) feedTokens() *feed {
 	})
 }
 
-func (a *application) feedBall() *feed {
+// feedBall sends the one message that makes all hops. The key that it goes to follows from how many are left.
+func (a *application) feedBall(at func(left int64) string) *feed {
 	return newFeed(1, func(_ int, into *connector.Events) {
 		left := int64(a.Load.Messages)
 		ball, _ := hopType.Append(nil, hop{Left: left})
-		into.Append([]byte(a.pair[left%2]), "", ball)
+		into.Append([]byte(at(left)), "", ball)
 	})
 }
 
@@ -177,10 +226,12 @@ func (a *application) feedWants() *feed {
 	case Counter:
 		each := a.ring.Counts()
 		counts = func(key int) int64 { return each[key] }
-	case PingPong:
-		// The last hop, with one left, goes to the second; they take turns.
-		half := int64(a.Load.Messages / 2)
-		counts = func(key int) int64 { return half + int64(key&a.Load.Messages&1) }
+	case PingPong, Ring:
+		counts = func(key int) int64 { return hopsAt(key, a.Load.Keys, a.Load.Messages) }
+	case Skynet:
+		counts = a.tree.count
+	case Timers:
+		counts = func(owner int) int64 { return share(a.Load.Messages, owner) }
 	case Memory:
 		counts = func(int) int64 { return 1 }
 	}
@@ -188,6 +239,15 @@ func (a *application) feedWants() *feed {
 		buf, _ = wantType.Append(buf, want{counts(key)})
 		return buf
 	})
+}
+
+// hopsAt is how many of so many hops round n keys go to one of them: the hop that leaves l to make, itself
+// included, goes to number l%n.
+func hopsAt(key, n, hops int) int64 {
+	if key == 0 {
+		return int64(hops / n)
+	}
+	return int64((hops + n - key) / n)
 }
 
 // findPair chooses the keys of a ping-pong: the first two that lie on one shard, or on two. It says how

@@ -112,6 +112,15 @@ func (e *Events) At(i int, into *Event) {
 	into.Value = e.data[s.value:s.end:s.end]
 }
 
+// Bytes returns the key and the value of event i. The slices are valid until Reset.
+func (e *Events) Bytes(i int) (key, value []byte) {
+	s := &e.list[i]
+	return e.data[s.key:s.value:s.value], e.data[s.value:s.end:s.end]
+}
+
+// IsNamed reports whether event i has a typename of its own.
+func (e *Events) IsNamed(i int) bool { return e.list[i].name != 0 }
+
 // Reset empties the list and keeps its memory.
 func (e *Events) Reset() {
 	const namesMax = 1024 // A source that makes names up must not fill memory with them.

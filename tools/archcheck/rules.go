@@ -83,6 +83,10 @@ var rules = []rule{
 		why: "a data structure, tested against a sorted slice, without a shard around it",
 	},
 	{
+		from: "engine/internal/prefetch",
+		why:  "the bottom: an instruction",
+	},
+	{
 		from: "engine/internal/table", may: join(ground, "engine/internal/envelope"),
 		why: "a data structure, tested against a map, without a shard around it",
 	},
@@ -97,7 +101,7 @@ var rules = []rule{
 	{
 		from: "engine/internal/shard",
 		may: join(ground, "engine/internal/envelope", "engine/internal/timerwheel", "engine/internal/table",
-			"engine/internal/checkpoint"),
+			"engine/internal/checkpoint", "engine/internal/prefetch"),
 		why: "pure: goroutines, mailboxes and input/output are the driver's",
 	},
 	{

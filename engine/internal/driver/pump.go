@@ -28,7 +28,6 @@ type Pump struct {
 	source   connector.Source
 	route    RouteFunc
 	events   *connector.Events
-	event    connector.Event // The one that is being routed.
 	gate     *mailbox.Gate
 	announce *Announcement
 	cut      func(Position)
@@ -55,8 +54,9 @@ type addressed struct {
 	batch *envelope.Batch
 }
 
-// RouteFunc tells where the pump's event goes, by calling Post for each message that comes of it.
-type RouteFunc func() error
+// RouteFunc tells where events go, by calling Post for each message that comes of them. It counts them in i, which
+// stays at the event that cannot be routed.
+type RouteFunc func(events *connector.Events, i *int) error
 
 // Position is where a source stood at the end of an epoch.
 type Position struct {
@@ -100,9 +100,8 @@ func NewPump(c PumpConfig) *Pump {
 	}
 }
 
-// Route sets where events go. It is called once, before the first turn; the event is always the same
-// place, filled anew.
-func (p *Pump) Route(route func(e *connector.Event) RouteFunc) { p.route = route(&p.event) }
+// Route sets where events go. It is called once, before the first turn.
+func (p *Pump) Route(route RouteFunc) { p.route = route }
 
 // Quiet reports whether nothing more comes from the source. Anyone may call it.
 func (p *Pump) Quiet() bool { return p.quiet.Load() && !p.handing.Load() }
@@ -200,10 +199,10 @@ func (p *Pump) Turn(ctx context.Context) {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil // Interrupted, for the cut.
 	}
-	if i, bad := p.routeAll(); bad != nil {
+	if bad := p.routeAll(); bad != nil {
 		// P8: a record is one unit. Nothing of this poll leaves, and the position stays before it.
 		p.discard()
-		p.fail(fmt.Errorf("event %d of this run: %w", p.Events()+int64(i)+1, bad))
+		p.fail(bad)
 		return
 	}
 	p.flush()
@@ -228,21 +227,19 @@ func (p *Pump) poll(ctx context.Context) (err error) {
 	return p.source.Poll(ctx, p.events)
 }
 
-// routeAll routes what has been polled, and returns which event could not be. A router is the user's code:
-// its panic stops its ingress and not the process.
-func (p *Pump) routeAll() (i int, err error) {
+// routeAll routes what has been polled. A router is the user's code: its panic stops its ingress and not the
+// process.
+func (p *Pump) routeAll() (err error) {
+	i := 0
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("the router panicked: %v", r)
 		}
-	}()
-	for ; i < p.events.Len(); i++ {
-		p.events.At(i, &p.event)
-		if err = p.route(); err != nil {
-			return i, err
+		if err != nil {
+			err = fmt.Errorf("event %d of this run: %w", p.Events()+int64(i)+1, err)
 		}
-	}
-	return i, nil
+	}()
+	return p.route(p.events, &i)
 }
 
 // fail stops the ingress: nothing more is read, and the engine says so.
@@ -256,14 +253,20 @@ func (p *Pump) Post(fn envelope.Function, input envelope.Input, hash uint64, id 
 	to := p.groups[statefun.KeyGroupOf(hash, len(p.groups))]
 	b := p.open[to]
 	if b == nil || b.Full(p.batchMax) {
-		if b != nil {
-			p.full = append(p.full, addressed{int(to), b})
-		}
-		b = p.take(int(to))
-		b.Epoch = p.epoch
-		p.open[to] = b
+		b = p.extend(int(to))
 	}
 	return b, b.Append(fn, input, hash, id)
+}
+
+// extend opens a further batch for a shard.
+func (p *Pump) extend(to int) *envelope.Batch {
+	if b := p.open[to]; b != nil {
+		p.full = append(p.full, addressed{to, b})
+	}
+	b := p.take(to)
+	b.Epoch = p.epoch
+	p.open[to] = b
+	return b
 }
 
 func (p *Pump) flush() {

@@ -102,6 +102,7 @@ type Shard struct {
 	changes   []change // Scratch for state values.
 	encoded   []byte
 
+	ahead   ahead
 	view    envelope.Batch // Shows a stored message,
 	running envelope.Batch // and the one that is being invoked.
 

@@ -37,10 +37,6 @@ func (s *Shard) Step(now clock.Instant, b *envelope.Batch) {
 	s.releaseEmpties()
 }
 
-// groupMax is how many messages are looked up before the first of them runs: enough for the processor to
-// wait for all their cache lines at once, few enough for the lines to be still there.
-const groupMax = 32
-
 // run invokes for the envelopes from i on and returns where to go on: the end, or the envelope behind
 // one that panicked. So a panic costs a recovery, and its absence costs nothing per message.
 func (s *Shard) run(b *envelope.Batch, i int) (next int) {
@@ -51,64 +47,17 @@ func (s *Shard) run(b *envelope.Batch, i int) (next int) {
 			next = i + 1
 		}
 	}()
-	var look [groupMax]lookup
 	for i < len(b.Envelopes) {
 		group := b.Envelopes[i:min(i+groupMax, len(b.Envelopes))]
-		s.prefetch(b, group, &look)
+		s.ahead.look(s, b, group)
 		for j := range group {
-			s.deliver(b, &group[j], &look[j]) // I2: one at a time, in order of arrival.
+			s.deliver(b, &group[j], j) // I2: one at a time, in order of arrival.
 			i++
 		}
 	}
 	returned = true
 	return i
 }
-
-// lookup is what is known of a message's instance before its turn.
-type lookup struct {
-	table *table.Table
-	tag   table.Tag
-	known bool // row and slot are a candidate.
-	slot  table.Slot
-	row   *table.Row
-	first uint64 // What the index holds where the search begins.
-	hash  uint64 // The row's.
-}
-
-// prefetch finds the candidates for a group of messages. The loads of each pass are independent of each
-// other and there is little between them, so that the processor waits for many cache lines at once:
-// first those of the index, then those of the rows. Together in one loop they cost twice as much at a
-// million instances. Slots are numbers and rows stay where they are, whatever the group inserts.
-func (s *Shard) prefetch(b *envelope.Batch, group []envelope.Envelope, look *[groupMax]lookup) {
-	for j := range group {
-		e, l := &group[j], &look[j%groupMax]
-		l.table = s.function(e.Function).table
-		if lo, hi, ok := e.InlineID(); ok {
-			l.tag = s.seed.TagInline(lo, hi, e.IDLen())
-		} else {
-			l.tag = s.seed.Tag(b.ID(e))
-		}
-	}
-	for j := range group {
-		l := &look[j%groupMax]
-		l.first = l.table.Touch(l.tag)
-	}
-	for j := range group {
-		l := &look[j%groupMax]
-		if l.slot, l.known = l.table.Candidate(l.tag, l.first); l.known {
-			l.row = l.table.Row(l.slot)
-		} else {
-			l.row = &nobody
-		}
-	}
-	for j := range group {
-		l := &look[j%groupMax]
-		l.hash = l.row.Hash
-	}
-}
-
-// nobody stands for the row of a message without a candidate. It is never written.
-var nobody table.Row
 
 // recovered turns what a handler panicked with into an error; a broken invariant is none of its doing.
 func (s *Shard) recovered(p any, returned bool) error {
@@ -138,10 +87,10 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// deliver runs one message at its instance, or lets it wait behind those that wait there already.
-func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, l *lookup) {
+// deliver runs message j of the group at its instance, or lets it wait behind those that wait there already.
+func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, j int) {
 	fn := s.fns[e.Function]
-	slot, row := s.resolve(b, e, l)
+	slot, row := s.resolve(fn, b, e, j)
 	switch {
 	case row.Flags&flagQueued != 0 || e.IsControl():
 		s.deliverQueued(fn, slot, row, b, e)
@@ -171,20 +120,6 @@ func (s *Shard) deliverSpecial(fn *Function, slot table.Slot, row *table.Row, b 
 		s.park(fn, q) // Without an entry: it goes on when there is somebody again.
 		s.reportSuspended(fn, row, errAbsent)
 	}
-}
-
-// resolve finds the instance of a message, or makes it.
-func (s *Shard) resolve(b *envelope.Batch, e *envelope.Envelope, l *lookup) (table.Slot, *table.Row) {
-	key := table.Key{Hash: e.Hash, Tag: l.tag, ID: b.ID(e)}
-	key.Lo, key.Hi, key.Inline = e.InlineID()
-	if l.known && l.hash == e.Hash && l.table.Is(l.row, &key) {
-		return l.slot, l.row
-	}
-	slot, ok := l.table.Find(&key)
-	if !ok {
-		slot = l.table.Insert(&key)
-	}
-	return slot, l.table.Row(slot)
 }
 
 // releaseEmpties removes the instances that this step has left without state and without messages.

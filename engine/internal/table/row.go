@@ -52,6 +52,11 @@ type Key struct {
 	Inline bool
 }
 
+// IsInline reports whether the row is the instance with an id of at most 16 bytes, given as two padded words.
+func (r *Row) IsInline(hash, lo, hi uint64, length int) bool {
+	return r.Hash == hash && *(*[2]uint64)(unsafe.Pointer(&r.id)) == [2]uint64{lo, hi} && int(r.idLen) == length
+}
+
 func (t *Table) matches(r *Row, k *Key) bool {
 	if r.Hash != k.Hash || int(r.idLen) != len(k.ID) {
 		return false

@@ -91,18 +91,17 @@ func (t *Table) Row(s Slot) *Row {
 	return (*Row)(unsafe.Pointer(&t.slabs[s>>slabBits][int(s&slabMask)*t.stride]))
 }
 
-// Touch loads the place where the search for a tag begins, and returns what is there, for Candidate. A
-// shard touches the places for many messages before it needs the first, so that their cache misses
-// overlap.
-func (t *Table) Touch(tag Tag) (first uint64) {
-	return uint64(t.directory[t.at(tag)][tag&segmentMask])
+// Place returns where the search for a tag begins. A shard fetches the places for many messages before it needs the
+// first, so that their cache misses overlap.
+func (t *Table) Place(tag Tag) unsafe.Pointer {
+	return unsafe.Pointer(&t.directory[t.at(tag)][tag&segmentMask])
 }
 
-// Candidate returns the slot of the first entry with a tag. It is almost always the right one; the row
-// tells. It looks at no row, so that those of many messages can then be touched together.
-func (t *Table) Candidate(tag Tag, first uint64) (s Slot, ok bool) {
-	if Tag(first>>32) == tag && first != 0 {
-		return Slot(uint32(first)) - 1, true
+// Candidate returns the slot of the first entry with a tag. It is almost always the right one; the row tells. It
+// looks at no row, so that those of many messages can then be fetched together.
+func (t *Table) Candidate(tag Tag) (s Slot, ok bool) {
+	if e := t.directory[t.at(tag)][tag&segmentMask]; Tag(e>>32) == tag && e != 0 {
+		return Slot(uint32(e)) - 1, true
 	}
 	return t.further(tag)
 }
@@ -123,9 +122,6 @@ func (t *Table) further(tag Tag) (s Slot, ok bool) {
 // at returns the place of a tag's segment in the directory. A shift by 32 must give 0, so it is done in
 // 64 bits; the mask spares the compiler a comparison.
 func (t *Table) at(tag Tag) uint64 { return uint64(tag) >> (t.shift & 63) }
-
-// Is reports whether the row is the instance with the key.
-func (t *Table) Is(r *Row, k *Key) bool { return t.matches(r, k) }
 
 // Find returns the slot of the instance with the key.
 func (t *Table) Find(k *Key) (s Slot, ok bool) {

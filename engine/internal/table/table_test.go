@@ -92,15 +92,15 @@ func (m *model) find(i ident) {
 	if ok != there || s != want {
 		m.t.Fatalf("Find(%v) = %d, %v; want %d, %v", i, s, ok, want, there)
 	}
-	first, any := m.table.Candidate(Tag(i.hash), m.table.Touch(Tag(i.hash)))
+	first, any := m.table.Candidate(Tag(i.hash))
 	if there && !any {
 		m.t.Fatalf("Candidate(%x) finds nothing; %v is there", i.hash, i)
 	}
 	if any && uint32(m.table.Row(first).Hash) != uint32(i.hash) {
 		m.t.Fatalf("Candidate(%x) is a row with the hash %x", i.hash, m.table.Row(first).Hash)
 	}
-	if any && m.table.Is(m.table.Row(first), i.key()) != (there && first == want) {
-		m.t.Fatalf("Is(slot %d, %v) is wrong; it lies in slot %d, %v", first, i, want, there)
+	if k := i.key(); any && k.Inline && m.table.Row(first).IsInline(k.Hash, k.Lo, k.Hi, len(k.ID)) != (there && first == want) {
+		m.t.Fatalf("IsInline(slot %d, %v) is wrong; it lies in slot %d, %v", first, i, want, there)
 	}
 }
 
