@@ -30,11 +30,19 @@ func (s *Schema) FunctionType() FunctionType { return s.fn }
 // Value is one value of an instance's state. It is a name and a place, the same for all instances: keep
 // it in the object that implements the function.
 type Value[T any] struct {
+	// Four words and no more: the compiler keeps a struct of that size in registers, and one that is larger in
+	// memory, where every call copies it.
 	owner  unsafe.Pointer // Of the function type that declared it; nil in a zero Value.
-	offset uintptr
+	kept   *kept[T]       // nil: as it lies in memory, for ever.
+	offset uint32
 	bit    uint32
+}
+
+// kept is how a value is kept that is not simply kept.
+type kept[T any] struct {
+	typ    Type[T]
+	coded  bool         // In its encoding, in a cell.
 	expiry shard.Expiry // What moves its time on.
-	coded  *Type[T]     // nil: kept as it lies in memory.
 }
 
 // inlineMax is the largest value that is kept in the instance's row as it lies in memory. Beyond it, an
@@ -52,6 +60,7 @@ const inlineMax = 256
 func NewValue[T any](s *Schema, name string, t Type[T], ttl ...Expiration) Value[T] {
 	var zero T
 	v := Value[T]{owner: s.owner, bit: 1 << len(s.values)}
+	k := kept[T]{typ: t}
 	size := unsafe.Sizeof(zero)
 	declared := shard.Value{Name: name, Typename: t.Typename(), Number: len(s.values)}
 	if t.IsFixed() && size <= inlineMax {
@@ -61,18 +70,22 @@ func NewValue[T any](s *Schema, name string, t Type[T], ttl ...Expiration) Value
 			return err
 		}
 	} else {
-		v.coded = &t
+		k.coded = true
 		size = shard.CellBytes
 	}
 	const align = 8
-	v.offset = (s.bytes + align - 1) &^ (align - 1)
+	offset := (s.bytes + align - 1) &^ (align - 1)
 	if len(ttl) > 0 {
 		declared.Expiry, declared.TTL = ttl[0].mode, milliseconds(ttl[0].ttl)
-		v.expiry = declared.Expiry
-		v.offset += shard.StampBytes
+		k.expiry = declared.Expiry
+		offset += shard.StampBytes
 	}
-	declared.Offset, declared.Bytes = v.offset, size
-	s.bytes = v.offset + size
+	declared.Offset, declared.Bytes = offset, size
+	s.bytes = offset + size
+	v.offset = uint32(offset) // A function type has at most 32 values, of 256 bytes each.
+	if k.coded || k.expiry != shard.Never {
+		v.kept = &k
+	}
 
 	switch {
 	case len(ttl) > 1:
@@ -118,12 +131,8 @@ func AfterInvoke(d time.Duration) Expiration { return Expiration{shard.AfterInvo
 
 // Get returns the value, or the zero T when there is none.
 func (v Value[T]) Get(ctx *Context) T {
-	v.check(ctx)
-	if v.expiry == shard.AfterReadOrWrite {
-		ctx.inv.Read(bits.TrailingZeros32(v.bit))
-	}
-	if v.coded != nil {
-		t, _ := v.decode(ctx)
+	if v.kept != nil || v.owner != ctx.inv.Owner() {
+		t, _ := v.read(ctx)
 		return t
 	}
 	return *(*T)(v.at(ctx)) // What is absent is kept zero.
@@ -131,42 +140,36 @@ func (v Value[T]) Get(ctx *Context) T {
 
 // Lookup returns the value and whether there is one: a zero that was set is.
 func (v Value[T]) Lookup(ctx *Context) (T, bool) {
-	v.check(ctx)
-	if v.expiry == shard.AfterReadOrWrite {
-		ctx.inv.Read(bits.TrailingZeros32(v.bit))
-	}
-	if v.coded != nil {
-		return v.decode(ctx)
+	if v.kept != nil || v.owner != ctx.inv.Owner() {
+		return v.read(ctx)
 	}
 	return *(*T)(v.at(ctx)), ctx.inv.Row.Present&v.bit != 0
 }
 
 // Set sets the value.
 func (v Value[T]) Set(ctx *Context, t T) {
-	v.check(ctx)
+	if v.kept != nil || v.owner != ctx.inv.Owner() {
+		v.write(ctx)
+		if v.kept != nil && v.kept.coded {
+			v.encode(ctx, t)
+			return
+		}
+	}
 	ctx.inv.Touch()
-	if v.expiry != shard.Never {
-		ctx.inv.Wrote(v.offset)
-	}
-	if v.coded != nil {
-		v.encode(ctx, t)
-		return
-	}
-	*(*T)(v.at(ctx)) = t
 	ctx.inv.Row.Present |= v.bit
+	*(*T)(v.at(ctx)) = t
 }
 
 // Edit returns the value for change in place, until the handler returns. The value is present from then
 // on: it starts as the zero T when there was none.
 func (v Value[T]) Edit(ctx *Context) *T {
-	v.check(ctx)
+	if v.kept != nil || v.owner != ctx.inv.Owner() {
+		v.write(ctx)
+		if v.kept != nil && v.kept.coded {
+			return v.edit(ctx)
+		}
+	}
 	ctx.inv.Touch()
-	if v.expiry != shard.Never {
-		ctx.inv.Wrote(v.offset)
-	}
-	if v.coded != nil {
-		return v.edit(ctx)
-	}
 	ctx.inv.Row.Present |= v.bit
 	return (*T)(v.at(ctx))
 }
@@ -175,14 +178,35 @@ func (v Value[T]) Edit(ctx *Context) *T {
 func (v Value[T]) Clear(ctx *Context) {
 	v.check(ctx)
 	ctx.inv.Touch()
-	if v.coded != nil {
-		ctx.inv.DropEdit(v.offset)
+	if v.kept != nil && v.kept.coded {
+		ctx.inv.DropEdit(uintptr(v.offset))
 		ctx.inv.SetBytes((*shard.Cell)(v.at(ctx)), nil)
 	} else {
 		var zero T
 		*(*T)(v.at(ctx)) = zero
 	}
 	ctx.inv.Row.Present &^= v.bit
+}
+
+// read is Lookup for what is not simply kept.
+func (v Value[T]) read(ctx *Context) (T, bool) {
+	v.check(ctx)
+	if v.kept != nil && v.kept.expiry == shard.AfterReadOrWrite {
+		ctx.inv.Read(bits.TrailingZeros32(v.bit))
+	}
+	if v.kept != nil && v.kept.coded {
+		return v.decode(ctx)
+	}
+	return *(*T)(v.at(ctx)), ctx.inv.Row.Present&v.bit != 0
+}
+
+// write prepares for what is not simply kept to be written.
+func (v Value[T]) write(ctx *Context) {
+	v.check(ctx)
+	ctx.inv.Touch()
+	if v.kept != nil && v.kept.expiry != shard.Never {
+		ctx.inv.Wrote(uintptr(v.offset))
+	}
 }
 
 // check keeps a Value that is not the running function's from reaching into its memory.
@@ -199,13 +223,13 @@ func badValue(ctx *Context) {
 func (v Value[T]) at(ctx *Context) unsafe.Pointer { return unsafe.Add(ctx.inv.State, v.offset) }
 
 func (v Value[T]) decode(ctx *Context) (t T, ok bool) {
-	if e := ctx.inv.Edited(v.offset); e != nil {
+	if e := ctx.inv.Edited(uintptr(v.offset)); e != nil {
 		return *e.(*T), true
 	}
 	if ctx.inv.Row.Present&v.bit == 0 {
 		return t, false
 	}
-	t, err := v.coded.Decode(ctx.inv.Bytes((*shard.Cell)(v.at(ctx))))
+	t, err := v.kept.typ.Decode(ctx.inv.Bytes((*shard.Cell)(v.at(ctx))))
 	if err != nil {
 		ctx.inv.Fail(fmt.Errorf("state: %w", err))
 	}
@@ -213,12 +237,12 @@ func (v Value[T]) decode(ctx *Context) (t T, ok bool) {
 }
 
 func (v Value[T]) encode(ctx *Context, t T) {
-	ctx.inv.DropEdit(v.offset)
+	ctx.inv.DropEdit(uintptr(v.offset))
 	v.store(ctx, t)
 }
 
 func (v Value[T]) store(ctx *Context, t T) {
-	b, err := v.coded.Append(ctx.buf[:0], t)
+	b, err := v.kept.typ.Append(ctx.buf[:0], t)
 	if err != nil {
 		ctx.inv.Fail(fmt.Errorf("state: %w", err))
 		return
@@ -230,11 +254,11 @@ func (v Value[T]) store(ctx *Context, t T) {
 
 // edit decodes the value once and has it encoded when the handler returns.
 func (v Value[T]) edit(ctx *Context) *T {
-	if e := ctx.inv.Edited(v.offset); e != nil {
+	if e := ctx.inv.Edited(uintptr(v.offset)); e != nil {
 		return e.(*T)
 	}
 	t, _ := v.decode(ctx)
 	p := &t
-	ctx.inv.AddEdit(shard.Edit{Offset: v.offset, Value: p, Flush: func() { v.store(ctx, *p) }})
+	ctx.inv.AddEdit(shard.Edit{Offset: uintptr(v.offset), Value: p, Flush: func() { v.store(ctx, *p) }})
 	return p
 }

@@ -30,11 +30,14 @@ const (
 	Counter  Workload = "counter"  // Each message comes from a source and adds one to its key's counter.
 	Relay    Workload = "relay"    // A fixed number of messages hop from key to random key, counting.
 	PingPong Workload = "pingpong" // One message hops to and fro between two keys.
+	Ring     Workload = "ring"     // One message hops round all keys.
+	Skynet   Workload = "skynet"   // A tree grows by message down to its leaves, the keys, whose numbers are summed up on the way back.
+	Timers   Workload = "timers"   // Delayed messages, one for each key: started, of which some come due at once, the others cancelled.
 	Memory   Workload = "memory"   // Each message makes an instance, which then stays idle.
 )
 
 // Workloads are all workloads.
-var Workloads = []Workload{Counter, Relay, PingPong, Memory}
+var Workloads = []Workload{Counter, Relay, PingPong, Ring, Skynet, Timers, Memory}
 
 // StateBytesMin is the size of the counter that every instance keeps.
 const StateBytesMin = 8
@@ -56,6 +59,7 @@ type Config struct {
 	OpenBackend func(context.Context, backend.Options) (backend.Backend, error)
 
 	Profiles Profiles
+	Curve    *Curve // Of the measured part. Filled in unless nil.
 	// Progress, unless nil, is called when the measured part begins and several times a second from
 	// then on, with how many of its invocations are done.
 	Progress func(done, total int64)
@@ -100,6 +104,21 @@ func (c Config) Validate() error {
 	}
 	if c.Workload == Memory && c.Load.Messages != c.Load.Keys {
 		problem("messages: %d, want one for each of the %d keys for %s", c.Load.Messages, c.Load.Keys, Memory)
+	}
+	if nodes, whole := skynetNodes(c.Load.Keys); c.Workload == Skynet {
+		switch {
+		case !whole:
+			problem("keys: %d, want 1, 10, 100, … leaves for %s", c.Load.Keys, Skynet)
+		case c.Load.Messages != SkynetMessages(c.Load.Keys):
+			problem("messages: %d, want %d, two for each of %d instances but one, for %s",
+				c.Load.Messages, SkynetMessages(c.Load.Keys), nodes, Skynet)
+		}
+	}
+	if c.Workload == Timers && c.Load.Messages > c.Load.Keys {
+		problem("messages: %d, want at most the %d keys for %s: those that come due", c.Load.Messages, c.Load.Keys, Timers)
+	}
+	if c.StateBytes != StateBytesMin && (c.Workload == Skynet || c.Workload == Timers) {
+		problem("state bytes: %d, want %d for %s", c.StateBytes, StateBytesMin, c.Workload)
 	}
 	if c.Across && c.Workload != PingPong {
 		problem("across: only %s has a pair of keys", PingPong)

@@ -16,6 +16,11 @@ type key interface {
 	Hop(*engine.Context, hop) error              // Counts one and sends the message on.
 	Tell(*engine.Context, want) error            // Tells the count to a tally.
 	Where(*engine.Context, int32) (int32, error) // The shard; the question says nothing.
+
+	// Of a skynet.
+	Grow(*engine.Context, int64) error           // Counts one. The message is the number of the node.
+	Gather(*engine.Context, part) error          // Counts one, and adds what a child has summed up.
+	Total(*engine.Context, int32) (int64, error) // The sum; the question says nothing.
 }
 
 // A tally adds up what keys tell. There is one for each shard that tells.
@@ -50,6 +55,9 @@ var (
 	adds        = engine.Accept(keyFunction, engine.Int64, key.Add)
 	hops        = engine.Accept(keyFunction, hopType, key.Hop)
 	tells       = engine.Accept(keyFunction, wantType, key.Tell)
+	grows       = engine.Accept(keyFunction, growType, key.Grow)
+	gathers     = engine.Accept(keyFunction, partType, key.Gather)
+	totals      = engine.Answer(keyFunction, totalType, engine.Int64, key.Total)
 	wheres      = engine.Answer(keyFunction, whereType, engine.Int32, key.Where)
 
 	tallyFunction = engine.Define[tally]("io.millrace.loadgen/tally")
@@ -64,6 +72,8 @@ type keyFn struct {
 	fill  []byte // What bytes is set to; nil when the counter is all the state there is.
 
 	pair    *[2]string // Of a ping-pong, written before its message is; nil otherwise.
+	round   string     // Of a ring: the ids of all keys, end to end.
+	tree    tree       // Of a skynet.
 	ids     keys.Cursor
 	hops    int
 	latency latency
@@ -110,6 +120,9 @@ func (k *keyFn) Hop(ctx *engine.Context, h hop) error {
 func (k *keyFn) next(left int64) string {
 	if k.pair != nil {
 		return k.pair[left%2]
+	}
+	if k.round != "" {
+		return idAt(k.round, int(left%int64(len(k.round)/keys.IDBytes)))
 	}
 	return k.ids.Next()
 }

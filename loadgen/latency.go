@@ -36,14 +36,20 @@ func (l latency) record(stamped int64) {
 	_ = l.nanos.RecordValue(min(max(stamp()-stamped, 1), int64(latencyMax)))
 }
 
-// fillLatencies writes the percentiles over all shards to the report.
-func (r *Report) fillLatencies(shards []*keyFn) {
-	all := newLatency()
+// fillLatencies writes the percentiles over all shards to the report, and returns all latencies.
+func (r *Report) fillLatencies(shards []*keyFn) *hdrhistogram.Histogram {
+	all := newLatency().nanos
 	for _, k := range shards {
-		all.nanos.Merge(k.latency.nanos)
+		all.Merge(k.latency.nanos)
 	}
-	r.P50Micros = micros(all.nanos.ValueAtPercentile(50))
-	r.P99Micros = micros(all.nanos.ValueAtPercentile(99))
-	r.P999Micros = micros(all.nanos.ValueAtPercentile(99.9))
-	r.MaxMicros = micros(all.nanos.Max())
+	r.FillLatency(all)
+	return all
+}
+
+// FillLatency fills in what a histogram of nanoseconds says.
+func (r *Report) FillLatency(nanos *hdrhistogram.Histogram) {
+	r.P50Micros = micros(nanos.ValueAtPercentile(50))
+	r.P99Micros = micros(nanos.ValueAtPercentile(99))
+	r.P999Micros = micros(nanos.ValueAtPercentile(99.9))
+	r.MaxMicros = micros(nanos.Max())
 }

@@ -24,10 +24,12 @@ type Usage struct {
 	resident int64
 }
 
-// ReadUsage returns the usage up to now.
+// ReadUsage returns the usage up to now; without an engine, that of the process alone.
 func ReadUsage(e *engine.Engine) Usage {
 	u := readProcess()
-	u.stats = e.Stats()
+	if e != nil {
+		u.stats = e.Stats()
+	}
 	return u
 }
 

@@ -27,6 +27,22 @@ func (p Profiles) Create() error {
 	return files.close()
 }
 
+// During runs f and writes the profiles of it.
+func (p Profiles) During(f func() error) (err error) {
+	files, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, files.close()) }()
+	if err := files.start(); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return files.stop()
+}
+
 // profiler has the files open.
 type profiler struct{ cpu, memory, trace *os.File }
 

@@ -50,6 +50,6 @@ func lines(w io.Writer, every time.Duration) func(done, total int64) {
 		}
 		shown = now
 		rate := float64(done) / now.Sub(start).Seconds()
-		fmt.Fprintf(w, "%s of %s invocations, %.1f million/s\n", count(done), count(total), rate/1e6)
+		fmt.Fprintf(w, "%s of %s invocations, %.1f million/s\n", Count(done), Count(total), rate/1e6)
 	}
 }

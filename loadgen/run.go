@@ -26,11 +26,6 @@ func Run(ctx context.Context, c Config) (Report, error) {
 }
 
 func (a *application) run(ctx context.Context) (report Report, err error) {
-	profiles, err := a.Profiles.open()
-	if err != nil {
-		return Report{}, err
-	}
-	defer func() { err = errors.Join(err, profiles.close()) }()
 	config := a.forEngine()
 	if a.OpenBackend != nil {
 		store, err := a.OpenBackend(ctx, backend.Options{Application: config.Application, KeyGroups: config.KeyGroups})
@@ -44,21 +39,23 @@ func (a *application) run(ctx context.Context) (report Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := &run{application: a, engine: e, profiles: profiles, ended: make(chan error, 1)}
+	r := &run{application: a, engine: e, ended: make(chan error, 1)}
 	err = r.all(ctx)
 	if err = errors.Join(err, r.close(ctx, err)); err != nil {
 		return Report{}, fmt.Errorf("loadgen: %w", err)
 	}
-	r.report.fillLatencies(a.shards)
+	a.Curve.Took(r.report.fillLatencies(a.shards))
+	if r.report.TimerFigures != nil {
+		r.report.fillKept(a.timers.watches)
+	}
 	return r.report, nil
 }
 
 // run is one run under way.
 type run struct {
 	*application
-	engine   *engine.Engine
-	profiles *profiler
-	report   Report
+	engine *engine.Engine
+	report Report
 
 	ended    chan error // What Engine.Run returned.
 	expected int64      // Invocations that have been waited for.
@@ -80,15 +77,16 @@ func (r *run) all(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { r.ended <- r.engine.Run(running) }()
-	if r.Workload == PingPong {
-		asked, err := r.findPair(ctx, r.engine)
+	find := map[Workload]func(context.Context, *engine.Engine) (int, error){PingPong: r.findPair, Timers: r.findShards}
+	if find := find[r.Workload]; find != nil {
+		asked, err := find(ctx, r.engine)
 		if err != nil {
 			return err
 		}
 		r.expected = int64(asked)
 	}
 	if r.makes != nil {
-		if err := r.phase(ctx, r.Load.Keys, nil, r.makes); err != nil {
+		if err := r.phase(ctx, r.instances(), r.makes); err != nil {
 			return err
 		}
 	}
@@ -121,18 +119,13 @@ func (r *run) measure(ctx context.Context) error {
 		resident = settledBytes()
 	}
 	runtime.GC() // Nor is collecting what the preparation has left behind.
-	if err := r.profiles.start(); err != nil {
-		return err
-	}
-	used, start := ReadUsage(r.engine), time.Now()
-	if err := r.phase(ctx, r.Load.Messages, r.Progress, r.load...); err != nil {
-		return err
-	}
-	r.report.Seconds = round(time.Since(start).Seconds(), 6)
-	now := ReadUsage(r.engine)
-	r.report.Invocations = now.stats.Invocations() - used.stats.Invocations()
-	r.report.Fill(used, now)
-	if err := r.profiles.stop(); err != nil {
+	err := r.Profiles.During(func() error {
+		if r.Workload == Timers {
+			return r.measureTimers(ctx)
+		}
+		return r.timed(ctx, ReadUsage(r.engine), time.Now(), r.Load.Messages, r.load...)
+	})
+	if err != nil {
 		return err
 	}
 	if r.Workload == Memory {
@@ -144,6 +137,36 @@ func (r *run) measure(ctx context.Context) error {
 	return nil
 }
 
+// timed fills in what came of a phase that began at start, when so much had been used.
+func (r *run) timed(ctx context.Context, used Usage, start time.Time, invocations int, feeds ...*feed) error {
+	if err := r.measured(ctx, invocations, feeds...); err != nil {
+		return err
+	}
+	took := time.Since(start)
+	now := ReadUsage(r.engine)
+	r.report.Seconds = round(took.Seconds(), 6)
+	r.report.Invocations = invocationsOf(now.stats) - invocationsOf(used.stats)
+	r.report.Fill(used, now)
+	switch r.Workload {
+	case Ring:
+		r.report.HopNanos = nanosEach(took, r.Load.Messages)
+	case Skynet:
+		r.report.InstanceNanos = nanosEach(took, r.Load.Keys)
+	}
+	return nil
+}
+
+// invocationsOf is the load's invocations: all but those of the watches, which keep a shard busy for ever.
+func invocationsOf(s engine.Stats) int64 {
+	n := s.Invocations()
+	for _, f := range s.Functions {
+		if f.Type == watchFunction.Type() {
+			n -= f.In
+		}
+	}
+	return n
+}
+
 func (r *run) checkpoint(ctx context.Context) error {
 	if r.EpochInterval == engine.EpochsOff {
 		return nil
@@ -152,14 +175,33 @@ func (r *run) checkpoint(ctx context.Context) error {
 }
 
 // phase has feeds send their events and waits until so many invocations have come of it.
-func (r *run) phase(ctx context.Context, invocations int, progress func(done, total int64), feeds ...*feed) error {
-	if progress != nil {
-		progress(0, int64(invocations))
+func (r *run) phase(ctx context.Context, invocations int, feeds ...*feed) error {
+	return r.watched(ctx, invocations, func(int64, int) {}, feeds...)
+}
+
+// measured is a phase that is shown while it lasts.
+func (r *run) measured(ctx context.Context, invocations int, feeds ...*feed) error {
+	const showEvery = 200 // Looks.
+	start, all := time.Now(), int64(invocations)
+	show := r.Progress
+	if show == nil {
+		show = func(int64, int64) {}
 	}
+	show(0, all)
+	r.Curve.Observe(0, 0)
+	return r.watched(ctx, invocations, func(done int64, look int) {
+		r.Curve.Observe(time.Since(start), done)
+		if look%showEvery == 0 || done >= all {
+			show(done, all)
+		}
+	}, feeds...)
+}
+
+// watched is a phase that look is told of, every millisecond.
+func (r *run) watched(ctx context.Context, invocations int, look func(done int64, look int), feeds ...*feed) error {
 	for _, f := range feeds {
 		close(f.begin)
 	}
-	const showEvery = 200 // Milliseconds.
 	before := r.expected
 	r.expected += int64(invocations)
 	tick := time.NewTicker(time.Millisecond)
@@ -175,14 +217,12 @@ func (r *run) phase(ctx context.Context, invocations int, progress func(done, to
 			}
 			r.ended = nil // All feeds have ended, and with them the engine's run.
 		}
-		done, failed := int64(0), int64(0)
-		for _, s := range r.engine.Stats().Shards {
-			done += s.Invocations
+		stats, failed := r.engine.Stats(), int64(0)
+		for _, s := range stats.Shards {
 			failed += s.Failures
 		}
-		if progress != nil && (n%showEvery == 0 || done >= r.expected) {
-			progress(done-before, int64(invocations))
-		}
+		done := invocationsOf(stats)
+		look(done-before, n)
 		switch {
 		case failed > 0:
 			return fmt.Errorf("%d invocations failed; the engine's log says why", failed)
@@ -194,7 +234,7 @@ func (r *run) phase(ctx context.Context, invocations int, progress func(done, to
 
 // verify reads all counters back, through messages, and compares them with what was sent.
 func (r *run) verify(ctx context.Context) error {
-	if err := r.phase(ctx, 2*r.Load.Keys, nil, r.tells); err != nil { // Each key, and its tally.
+	if err := r.phase(ctx, 2*r.instances(), r.tells); err != nil { // Each key, and its tally.
 		return err
 	}
 	var sum told
@@ -207,7 +247,18 @@ func (r *run) verify(ctx context.Context) error {
 		sum.Count += t.Count
 		sum.Wrong += t.Wrong
 	}
-	r.report.Verified = sum == told{Keys: int64(r.Load.Keys), Count: int64(r.Load.Messages)} &&
+	verified := sum == told{Keys: int64(r.instances()), Count: int64(r.Load.Messages)} &&
 		r.report.Invocations == int64(r.Load.Messages)
+	switch r.Workload {
+	case Skynet:
+		total, err := r.skynetVerified(ctx)
+		if err != nil {
+			return err
+		}
+		verified = verified && total
+	case Timers:
+		verified = verified && r.timersVerified()
+	}
+	r.report.Verified = verified
 	return nil
 }

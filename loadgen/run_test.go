@@ -34,6 +34,13 @@ func TestWorkloadsAreVerified(t *testing.T) {
 		{Workload: Relay, Load: load(100, 100, keys.Uniform)},
 		{Workload: PingPong, Load: load(2, 20_001, keys.Uniform)},
 		{Workload: PingPong, Load: load(2, 20_000, keys.Uniform), Across: true},
+		{Workload: Ring, Load: load(1_000, 20_500, keys.Uniform)},
+		{Workload: Ring, Load: load(1, 1_000, keys.Uniform)},
+		{Workload: Ring, Load: load(50, 30, keys.Uniform), StateBytes: 24},
+		{Workload: Skynet, Load: load(10_000, SkynetMessages(10_000), keys.Uniform)},
+		{Workload: Skynet, Load: load(1, 1, keys.Uniform)},
+		{Workload: Timers, Load: load(20_000, 5_001, keys.Uniform), OpenBackend: openMemory, Backend: "memory"},
+		{Workload: Timers, Load: load(70, 70, keys.Uniform)},
 		{Workload: Memory, Load: load(20_000, 20_000, keys.Uniform), StateBytes: 40},
 	}
 	for _, c := range tests {
@@ -53,8 +60,15 @@ func TestWorkloadsAreVerified(t *testing.T) {
 				if r.Seconds <= 0 || r.InvocationsPerS <= 0 {
 					t.Errorf("no time was measured: %+v", r)
 				}
-				if c.Workload == Counter && r.MaxMicros <= 0 {
+				if (c.Workload == Counter || c.Workload == Timers) && r.MaxMicros <= 0 {
 					t.Errorf("no latency was sampled: %+v", r)
+				}
+				if (c.Workload == Ring) != (r.HopNanos > 0) || (c.Workload == Skynet) != (r.InstanceNanos > 0) {
+					t.Errorf("figures of another workload, or none: %+v", r)
+				}
+				if f := r.TimerFigures; (c.Workload == Timers) != (f != nil) ||
+					f != nil && (f.StartNanos <= 0 || f.FireNanos <= 0 || (f.CancelNanos > 0) != (c.Load.Messages < c.Load.Keys)) {
+					t.Errorf("figures of timers: %+v", f)
 				}
 			})
 		}
@@ -62,16 +76,19 @@ func TestWorkloadsAreVerified(t *testing.T) {
 }
 
 // Verified is worth something only if it can be false: here one message goes to a wrong key, and then one
-// is counted that was never asked for. The totals of the first are right.
+// is counted that was never asked for: the totals of the first are right. Then a skynet's sum is not what it
+// should be, and an instance's timers are cancelled twice, another one's never.
 func TestVerificationNoticesWrongCounts(t *testing.T) {
-	app := func() *application {
-		a, err := newApplication(Config{Workload: Counter, Load: load(100, 5000, keys.Uniform), Shards: 2}.withDefaults())
+	app := func(c Config) *application {
+		c.Shards = 2
+		a, err := newApplication(c.withDefaults())
 		if err != nil {
 			t.Fatal(err)
 		}
 		return a
 	}
-	misdirected := app()
+	counter := Config{Workload: Counter, Load: load(100, 5000, keys.Uniform)}
+	misdirected := app(counter)
 	right := misdirected.load[1].next
 	misdirected.load[1].next = func(i int, into *connector.Events) {
 		if i == 0 {
@@ -80,7 +97,7 @@ func TestVerificationNoticesWrongCounts(t *testing.T) {
 		}
 		right(i, into)
 	}
-	doubled := app()
+	doubled := app(counter)
 	made := doubled.makes.next
 	doubled.makes.next = func(i int, into *connector.Events) {
 		if i != 5 {
@@ -90,7 +107,12 @@ func TestVerificationNoticesWrongCounts(t *testing.T) {
 		one, _ := engine.Int32.Append(nil, 1)
 		into.Append([]byte(keys.ID(i)), "", one)
 	}
-	for name, a := range map[string]*application{"misdirected": misdirected, "doubled": doubled} {
+	sum := app(Config{Workload: Skynet, Load: load(10, SkynetMessages(10), keys.Uniform)})
+	sum.tree.total++
+	uncancelled := app(Config{Workload: Timers, Load: load(5*timersEach, timersEach, keys.Uniform)})
+	cancel := uncancelled.timers.cancel.next
+	uncancelled.timers.cancel.next = func(i int, into *connector.Events) { cancel(max(i, 1), into) }
+	for name, a := range map[string]*application{"misdirected": misdirected, "doubled": doubled, "sum": sum, "uncancelled": uncancelled} {
 		r, err := a.run(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +139,7 @@ func TestConfigValidate(t *testing.T) {
 		t.Errorf("%+v: %v", good, err)
 	}
 	bad := map[string]Config{
-		"workload":    {Workload: "ring", Load: good.Load},
+		"workload":    {Workload: "star", Load: good.Load},
 		"keys":        {Workload: Counter, Load: load(0, 1, keys.Uniform)},
 		"state bytes": {Workload: Counter, Load: good.Load, StateBytes: 7},
 		"shards":      {Workload: Counter, Load: good.Load, Shards: -1},
@@ -125,6 +147,10 @@ func TestConfigValidate(t *testing.T) {
 		"pair":        {Workload: PingPong, Load: load(3, 1, keys.Uniform)},
 		"no pair":     {Workload: Counter, Load: good.Load, Across: true},
 		"one shard":   {Workload: PingPong, Load: load(2, 1, keys.Uniform), Across: true, Shards: 1},
+		"leaves":      {Workload: Skynet, Load: load(20, 43, keys.Uniform)},
+		"nodes":       {Workload: Skynet, Load: load(10, 20, keys.Uniform)},
+		"timers":      {Workload: Timers, Load: load(10, 11, keys.Uniform)},
+		"state":       {Workload: Timers, Load: load(10, 1, keys.Uniform), StateBytes: 16},
 		"memory":      {Workload: Memory, Load: load(2, 1, keys.Uniform)},
 	}
 	for name, c := range bad {

@@ -67,8 +67,9 @@ func (s *Store) state() error {
 // validate reports what is wrong with a part. Nothing is, mostly: then it is read once, without an iterator, which would
 // take a tenth of all that a commit takes.
 func (s *Store) validate(p backend.Part) error {
+	var c backend.Change
 	for at := 0; ; {
-		c, n, err := format.NextChange(p.Changes[at:])
+		n, err := format.NextChange(p.Changes[at:], &c)
 		if err != nil || n == 0 || int(c.Group) >= s.opts.KeyGroups {
 			if at == len(p.Changes) {
 				return nil

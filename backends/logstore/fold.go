@@ -31,10 +31,13 @@ func (s *Store) fold(ctx context.Context, now *snapshot) error {
 	if err != nil {
 		return err
 	}
-	f := &folding{
-		s: s, ctx: ctx, into: into, changes: sorted.NewMemtable(s.everything()), to: now.from, checkpoint: s.manifest.checkpoint,
+	f := &folding{s: s, ctx: ctx, into: into, changes: s.spare, to: now.from, checkpoint: s.manifest.checkpoint}
+	if s.spare = nil; f.changes == nil {
+		f.changes = sorted.NewMemtable(s.everything())
+		f.changes.Keep(s.config.MemoryBytes / 2) // So that there is room for changes of other keys.
 	}
 	if err = f.run(now); err == nil {
+		s.spare = f.changes
 		err = f.install()
 	}
 	into.Discard()

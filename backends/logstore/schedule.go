@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/backend"
 )
@@ -42,11 +43,21 @@ func (s *Store) startFold() {
 	}
 }
 
+// spareFor is how long the memory of a fold is kept for the next, at most: what stays from a busy hour is given back,
+// and under load it is new once a minute.
+const spareFor = time.Minute
+
 func (s *Store) foldWhenWoken() {
+	spare := time.NewTicker(spareFor)
+	defer spare.Stop()
 	for {
 		select {
 		case <-s.wake:
 			s.foldAll()
+		case <-spare.C:
+			s.folding.Lock()
+			s.spare = nil
+			s.folding.Unlock()
 		case <-s.stopped.Done():
 			return
 		}

@@ -31,6 +31,7 @@ import (
 	"github.com/millrace-io/millrace/backends/logstore/disk"
 	"github.com/millrace-io/millrace/backends/logstore/format"
 	"github.com/millrace-io/millrace/backends/logstore/internal/epochlog"
+	"github.com/millrace-io/millrace/backends/logstore/sorted"
 )
 
 // Store is a log and a base. It implements [backend.Backend].
@@ -51,8 +52,9 @@ type Store struct {
 	log        *epochlog.Log // Guarded by committing.
 	witness    *witness      // Guarded by committing.
 
-	folding  sync.Mutex // Held by whoever folds.
-	manifest *manifest  // The one on disk. Guarded by folding.
+	folding  sync.Mutex       // Held by whoever folds.
+	manifest *manifest        // The one on disk. Guarded by folding.
+	spare    *sorted.Memtable // The last fold's, for its memory. Guarded by folding.
 
 	mu       sync.Mutex // Guards what follows. Never held during I/O.
 	closed   bool

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/statefun"
@@ -30,6 +32,63 @@ func (nothing) Stray(string) bool                                   { return fal
 
 func (nothing) Get(statefun.KeyGroup, []byte) (c backend.Change, ok bool, err error) {
 	return c, false, nil
+}
+
+// forgetful takes in what there is, and has nothing in it.
+type forgetful struct{ nothing }
+
+func (forgetful) Fold(context.Context, View) (Fold, error) { return forgetting{}, nil }
+
+type forgetting struct{}
+
+func (forgetting) Add(changes *sorted.Memtable, _ uint64, _ bool) error {
+	for d := changes.Drain(); d.Head() != nil; {
+		if err := d.Advance(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+func (forgetting) Done() (View, []byte, error) { return emptyView{}, nil, nil }
+func (forgetting) Discard()                    {}
+func (forgetting) Bytes() int64                { return 0 }
+
+// The memory of a fold stays for the next, and not for ever.
+func TestSpareMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kind := kindOf("forgetful")
+		kind.Open = func(Env, []byte) (Base, View, error) { return forgetful{}, emptyView{}, nil }
+		unlimited := Length{Bytes: 1 << 40, Records: Endless}
+		s, err := Open(t.Context(), Config{
+			Name: "test", Kind: kind, FS: disktest.NewDisk().Process(), SegmentBytes: 16 << 10, FoldAt: unlimited,
+			Max: unlimited, MemoryBytes: 1 << 20,
+		}, testOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spare := func() int64 {
+			s.folding.Lock()
+			defer s.folding.Unlock()
+			if s.spare == nil {
+				return 0
+			}
+			return s.spare.Bytes()
+		}
+		commit(t, s, 100)
+		if err := s.Fold(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if spare() == 0 {
+			t.Error("the memory of the fold is not kept")
+		}
+		time.Sleep(2 * spareFor)
+		if n := spare(); n != 0 {
+			t.Errorf("%d bytes are still kept", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // emptyView is what nothing shows. It has a Close of its own.

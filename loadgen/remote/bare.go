@@ -92,7 +92,7 @@ func (b *bare) run(ctx context.Context, c Config, t target) (side, error) {
 	}
 	warm.Wait() // Every connection is made.
 	b.measuring.Store(true)
-	s, err := measure(running, c.Each, t, b.done)
+	s, err := measure(running, c.Each, t, c.Bare, b.done)
 	b.measuring.Store(false)
 	stop()
 	if failed := group.Wait(); failed != nil {

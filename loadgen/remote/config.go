@@ -16,6 +16,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/millrace-io/millrace/loadgen"
 )
 
 // Network is how requests reach the functions.
@@ -39,8 +41,9 @@ type Config struct {
 	Keys        int // 0: as many as suit the invocations in a request.
 	Shards      int // 0: one for each CPU.
 
-	CPUProfile io.Writer // Of the engine's part of the last round; nil for none.
-	Log        io.Writer // Progress, and what the engine and the second process have to say.
+	Profiles       loadgen.Profiles // Of the engine's part of the last round.
+	Bare, Millrace *loadgen.Curve   // Of either side's measured seconds, strung together. Filled in unless nil.
+	Log            io.Writer        // Progress, and what the engine and the second process have to say.
 
 	Version, Commit string // Of the program, for the report.
 }

@@ -5,10 +5,7 @@ package remote
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"runtime/pprof"
 	"time"
 
 	"github.com/millrace-io/millrace/engine"
@@ -16,7 +13,7 @@ import (
 )
 
 // measureMillrace has an engine invoke the functions, so many messages in a request, for c.Each.
-func measureMillrace(ctx context.Context, c Config, t target, invocations int, profile io.Writer) (s side, err error) {
+func measureMillrace(ctx context.Context, c Config, t target, invocations int, profiles loadgen.Profiles) (s side, err error) {
 	invoker, err := t.invoker(c.Connections)
 	if err != nil {
 		return side{}, err
@@ -40,7 +37,7 @@ func measureMillrace(ctx context.Context, c Config, t target, invocations int, p
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { r.ended <- r.engine.Run(running) }()
-	s, err = r.all(ctx, c.Each, profile)
+	s, err = r.all(ctx, c, profiles)
 	return s, errors.Join(err, r.close(ctx, err))
 }
 
@@ -57,7 +54,7 @@ type run struct {
 	ended    chan error // What Engine.Run returned.
 }
 
-func (r *run) all(ctx context.Context, each time.Duration, profile io.Writer) (side, error) {
+func (r *run) all(ctx context.Context, c Config, profiles loadgen.Profiles) (s side, err error) {
 	close(r.firsts.begin)
 	if err := r.until(ctx, func() bool { return taken(r.engine) >= int64(len(r.ids)) }); err != nil {
 		return side{}, err
@@ -67,7 +64,10 @@ func (r *run) all(ctx context.Context, each time.Duration, profile io.Writer) (s
 	if err := r.until(ctx, func() bool { return taken(r.engine) >= int64(len(r.ids)*(1+r.invocations)) }); err != nil {
 		return side{}, err
 	}
-	s, err := r.measured(ctx, each, profile)
+	err = profiles.During(func() (err error) {
+		s, err = r.measured(ctx, c)
+		return err
+	})
 	if err != nil {
 		return side{}, err
 	}
@@ -77,16 +77,10 @@ func (r *run) all(ctx context.Context, each time.Duration, profile io.Writer) (s
 	return s, err
 }
 
-func (r *run) measured(ctx context.Context, each time.Duration, profile io.Writer) (side, error) {
-	if profile != nil {
-		if err := pprof.StartCPUProfile(profile); err != nil {
-			return side{}, fmt.Errorf("CPU profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
-	}
+func (r *run) measured(ctx context.Context, c Config) (side, error) {
 	before := loadgen.ReadUsage(r.engine)
 	r.observer.measure(true)
-	s, err := measure(ctx, each, r.target, func() counts {
+	s, err := measure(ctx, c.Each, r.target, c.Millrace, func() counts {
 		requests, _ := r.observer.count() // A failed one ends the run hereafter.
 		return counts{requests, taken(r.engine)}
 	})

@@ -3,7 +3,6 @@
 package remote
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -123,14 +122,7 @@ func (r *Report) add(invocations, keyCount int, rounds []round) {
 }
 
 // WriteJSON writes r as one object on one line.
-func (r Report) WriteJSON(w io.Writer) error {
-	b, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("loadgen: report: %w", err)
-	}
-	_, err = w.Write(append(b, '\n'))
-	return err
-}
+func (r Report) WriteJSON(w io.Writer) error { return loadgen.WriteJSON(w, r) }
 
 // WriteText writes r for people.
 func (r Report) WriteText(w io.Writer) error {
@@ -160,13 +152,7 @@ func (r Report) WriteText(w io.Writer) error {
 func short(x float64, decimals int) string { return strconv.FormatFloat(x, 'f', decimals, 64) }
 
 // grouped writes the whole part of x with its thousands set apart.
-func grouped(x float64) string {
-	s := fmt.Sprintf("%.0f", x)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func grouped(x float64) string { return loadgen.Count(int64(math.Round(x))) }
 
 // roundTo keeps the given number of decimals.
 func roundTo(x float64, decimals int) float64 {

@@ -6,7 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+
+	"github.com/millrace-io/millrace/loadgen"
 )
 
 // Run measures both sides and returns the report, which is worth nothing when the error is not nil. The
@@ -30,11 +31,11 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	for i, invocations := range c.Invocations {
 		var rounds []round
 		for n := range c.Rounds {
-			var profile io.Writer
+			var profiles loadgen.Profiles
 			if i == len(c.Invocations)-1 && n == c.Rounds-1 {
-				profile = c.CPUProfile
+				profiles = c.Profiles
 			}
-			r, err := measureBoth(ctx, c, t, invocations, profile)
+			r, err := measureBoth(ctx, c, t, invocations, profiles)
 			if err != nil {
 				return Report{}, err
 			}
@@ -64,12 +65,14 @@ func (r round) cpuRatio() float64 {
 	return each(r.bare) / each(r.millrace)
 }
 
-func measureBoth(ctx context.Context, c Config, t target, invocations int, profile io.Writer) (r round, err error) {
+func measureBoth(ctx context.Context, c Config, t target, invocations int, profiles loadgen.Profiles) (r round, err error) {
 	if r.bare, err = measureBare(ctx, c, t, invocations); err != nil {
 		return r, fmt.Errorf("bare client: %w", err)
 	}
-	if r.millrace, err = measureMillrace(ctx, c, t, invocations, profile); err != nil {
+	if r.millrace, err = measureMillrace(ctx, c, t, invocations, profiles); err != nil {
 		return r, fmt.Errorf("engine: %w", err)
 	}
+	c.Bare.Took(r.bare.latency.nanos)
+	c.Millrace.Took(r.millrace.latency.nanos)
 	return r, nil
 }

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/engine"
 	"github.com/millrace-io/millrace/engine/connector"
 	"github.com/millrace-io/millrace/engine/statefun"
+	"github.com/millrace-io/millrace/loadgen"
 )
 
 // small is a run that is over at once.
@@ -28,8 +31,10 @@ func small(network Network, server Server) Config {
 func TestRunIsVerified(t *testing.T) {
 	for _, c := range []Config{small(Unix, FastHTTP), small(TCP, FastHTTP), small(TCP, NetHTTP), small(InProcess, "")} {
 		t.Run(fmt.Sprint(c.Network, " ", c.Server), func(t *testing.T) {
-			var log, profile bytes.Buffer
-			c.Log, c.CPUProfile = &log, &profile
+			var log bytes.Buffer
+			profile := filepath.Join(t.TempDir(), "cpu")
+			c.Log, c.Profiles.CPU = &log, profile
+			c.Bare, c.Millrace = &loadgen.Curve{}, &loadgen.Curve{}
 			r, err := Run(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)
@@ -49,8 +54,13 @@ func TestRunIsVerified(t *testing.T) {
 			if n := strings.Count(log.String(), "\n"); n != 4 {
 				t.Errorf("the log has %d lines, want one for each round:\n%s", n, &log)
 			}
-			if profile.Len() == 0 {
-				t.Error("no profile was written")
+			if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
+				t.Errorf("no profile was written: %v", err)
+			}
+			for _, curve := range []*loadgen.Curve{c.Bare, c.Millrace} {
+				if curve.Last().Done <= 0 || curve.Latency.TotalCount() <= 0 {
+					t.Errorf("nothing was drawn: %+v", curve)
+				}
 			}
 		})
 	}
@@ -99,7 +109,7 @@ func TestVerificationNotices(t *testing.T) {
 		if s, err := measureBare(t.Context(), c, twice, 7); err != nil || s.verified {
 			t.Errorf("bare client: verified = %t (%v), with %+v too many", s.verified, err, extra)
 		}
-		if s, err := measureMillrace(t.Context(), c, twice, 7, nil); err != nil || s.verified {
+		if s, err := measureMillrace(t.Context(), c, twice, 7, loadgen.Profiles{}); err != nil || s.verified {
 			t.Errorf("engine: verified = %t (%v), with %+v too many", s.verified, err, extra)
 		}
 	}

@@ -31,15 +31,24 @@ func (s side) cpuMicros(spent time.Duration) float64 {
 
 // measure takes how much is done in a time, of a load that runs already and goes on afterwards: neither side
 // is measured while it starts or ends. It waits longer when nothing has been done.
-func measure(ctx context.Context, each time.Duration, t target, done func() counts) (s side, err error) {
+func measure(ctx context.Context, each time.Duration, t target, curve *loadgen.Curve, done func() counts) (s side, err error) {
 	_, served, err := t.asked()
 	if err != nil {
 		return side{}, err
 	}
+	const looks = 50
+	look := time.NewTicker(max(each/looks, time.Millisecond))
+	defer look.Stop()
+	curve.Observe(0, 0)
+	drawn := curve.Last()
 	before, cpu, start := done(), cpuTime(), time.Now()
-	for s.requests == 0 || s.invocations == 0 {
+	for end := time.After(each); s.requests == 0 || s.invocations == 0; {
 		select {
-		case <-time.After(each):
+		case <-look.C:
+			curve.Observe(drawn.At+time.Since(start), drawn.Done+done().since(before).invocations)
+			continue
+		case <-end:
+			end = time.After(each)
 		case <-ctx.Done():
 			return side{}, context.Cause(ctx)
 		}

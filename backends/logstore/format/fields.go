@@ -99,27 +99,42 @@ func ParseCheckpoint(b []byte) (cp backend.Checkpoint, err error) {
 	return cp, f.Err()
 }
 
-// NextChange reads the first change of b, in the format of a part, and how many bytes it takes: 0 when it
-// is cut off, which a reader who has not seen all of it answers with more.
-func NextChange(b []byte) (c backend.Change, n int, err error) {
+// NextChange reads the first change of b, in the format of a part, into c and returns how many bytes it takes: 0
+// when it is cut off, which a reader who has not seen all of it answers with more.
+func NextChange(b []byte, c *backend.Change) (n int, err error) {
+	// Nearly all are puts whose lengths take a byte each: they need no call.
+	if len(b) > 4 && b[0] == opPut && b[3] < oneByte {
+		key := b[4:]
+		if l := int(b[3]); l < len(key) && key[l] < oneByte {
+			value := key[l+1:]
+			if v := int(key[l]); v <= len(value) {
+				c.Group, c.Delete = statefun.KeyGroup(binary.LittleEndian.Uint16(b[1:])), false
+				c.Key, c.Value = key[:l:l], value[:v:v]
+				return 4 + l + 1 + v, nil
+			}
+		}
+	}
+	*c = backend.Change{}
 	if len(b) < 3 {
-		return backend.Change{}, 0, nil
+		return 0, nil
 	}
 	if b[0] != opPut && b[0] != opDelete {
-		return backend.Change{}, 0, ErrFields
+		return 0, ErrFields
 	}
 	c.Delete = b[0] == opDelete
 	c.Group = statefun.KeyGroup(binary.LittleEndian.Uint16(b[1:]))
 	if c.Key, n, err = nextBytes(b, 3); n == 0 || err != nil || c.Delete {
-		return c, n, err
+		return n, err
 	}
 	c.Value, n, err = nextBytes(b, n)
-	return c, n, err
+	return n, err
 }
 
 const (
 	opPut    = 1
 	opDelete = 2
+
+	oneByte = 0x80 // Lengths below it are.
 )
 
 func nextBytes(b []byte, at int) (field []byte, next int, err error) {

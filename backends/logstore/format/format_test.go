@@ -146,7 +146,8 @@ func FuzzNextChange(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		rest, bad := in, false
 		for c, err := range (backend.Part{Changes: in}).All() {
-			got, n, gotErr := NextChange(rest)
+			var got backend.Change
+			n, gotErr := NextChange(rest, &got)
 			if err != nil {
 				if n > 0 && gotErr == nil {
 					t.Fatalf("read %+v where a part ends in %v", got, err)
@@ -158,7 +159,7 @@ func FuzzNextChange(f *testing.F) {
 				t.Fatalf("read %+v, %d, %v; want %+v", got, n, gotErr, c)
 			}
 			for cut := range n {
-				if _, short, err := NextChange(rest[:cut]); short != 0 || err != nil {
+				if short, err := NextChange(rest[:cut], new(backend.Change)); short != 0 || err != nil {
 					t.Fatalf("cut at %d of %d: %d, %v", cut, n, short, err)
 				}
 			}

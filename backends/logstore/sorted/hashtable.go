@@ -65,7 +65,7 @@ func (t *table) put(seed maphash.Seed, e entry) {
 	if at == 0 {
 		t.used++
 		t.slots[slot] = hash>>placeBits<<placeBits | uint64(len(t.arena))
-		t.arena = append(t.arena, e...)
+		t.arena = append(grow(t.arena, len(e)), e...)
 		return
 	}
 	old := t.entry(at)
@@ -110,31 +110,49 @@ func (t *table) get(seed maphash.Seed, key []byte) (c backend.Change, ok bool) {
 	return t.entry(at).change(), true
 }
 
-// rebuild makes the index anew, half as full as it may be, and moves the living entries together.
+// rebuild moves the living entries together and makes the index anew, half as full as it may be.
 func (t *table) rebuild(seed maphash.Seed) {
-	slots := slotsMin
+	slots := max(slotsMin, len(t.slots))
 	for slots*3 < (t.used+1)*8 {
 		slots *= 2
 	}
-	fresh := table{slots: make([]uint64, slots), used: t.used, gone: t.gone}
-	fresh.arena = make([]byte, arenaStart, arenaStart+2*(len(t.arena)-t.dead))
+	if slots > len(t.slots) {
+		t.slots = make([]uint64, slots)
+	} else {
+		clear(t.slots)
+	}
+	from := t.arena
+	if living := len(t.arena) - t.dead; cap(t.arena) > 4*living+slotsMin*entryBytes {
+		t.arena = make([]byte, 0, 2*living)
+	}
+	t.arena, t.dead = append(t.arena[:0], make([]byte, arenaStart)...), 0
 	mask := uint64(slots - 1)
-	for at := uint64(arenaStart); at < uint64(len(t.arena)); {
-		e := t.entry(at)
+	for at := arenaStart; at < len(from); {
+		e := entry(from[at:])
 		e = e[:e.bytes()]
-		at += uint64(len(e))
+		at += len(e)
 		if e.dead() {
 			continue
 		}
 		hash := maphash.Bytes(seed, e.key())
 		i := hash & mask
-		for fresh.slots[i] != 0 {
+		for t.slots[i] != 0 {
 			i = (i + 1) & mask
 		}
-		fresh.slots[i] = hash>>placeBits<<placeBits | uint64(len(fresh.arena))
-		fresh.arena = append(fresh.arena, e...)
+		t.slots[i] = hash>>placeBits<<placeBits | uint64(len(t.arena))
+		t.arena = append(t.arena, e...) // Not in front of where it was, so what is still to be moved stays.
 	}
-	*t = fresh
+}
+
+// sparse reports whether the table has much more memory than it uses.
+func (t *table) sparse() bool {
+	return t.used == 0 || len(t.slots) > 8*t.used || cap(t.arena) > 4*len(t.arena)
+}
+
+// empty takes all entries away and keeps the memory.
+func (t *table) empty() {
+	clear(t.slots)
+	*t = table{slots: t.slots, arena: t.arena[:arenaStart]}
 }
 
 // sorted appends the places of the living entries in the order of their keys.
@@ -155,10 +173,18 @@ type entry []byte
 
 func (t *table) entry(at uint64) entry { return t.arena[at:] }
 
+// grow makes room for n more bytes, and then for as many as there are: append moves long slices five times as often.
+func grow(b []byte, n int) []byte {
+	if n > cap(b)-len(b) {
+		b = slices.Grow(b, max(n, len(b)))
+	}
+	return b
+}
+
 // appendEntry appends an entry with room for a value.
 func appendEntry(dst []byte, c *backend.Change, room int) []byte {
 	n := entryBytes + len(c.Key) + room
-	dst = slices.Grow(dst, n)
+	dst = grow(dst, n)
 	e := entry(dst[len(dst) : len(dst)+n])
 	value := uint32(len(c.Value))
 	if c.Delete {

@@ -21,7 +21,8 @@ type Memtable struct {
 	first  statefun.KeyGroup
 	groups []group
 	bytes  int64
-	warmth byte // What has been read ahead: it must not be optimised away.
+	keep   int64 // How much of it a drain leaves.
+	warmth byte  // What has been read ahead: it must not be optimised away.
 }
 
 // group is what is known of one key group.
@@ -31,7 +32,7 @@ type group struct {
 }
 
 // pendingBytesMin is how much is gathered for a table that is small.
-const pendingBytesMin = 4 << 10
+const pendingBytesMin = 512
 
 // NewMemtable returns an empty one for the key groups of r.
 func NewMemtable(r backend.KeyGroupRange) *Memtable {
@@ -41,6 +42,10 @@ func NewMemtable(r backend.KeyGroupRange) *Memtable {
 		groups: make([]group, max(int(r.End)-int(r.First), 0)),
 	}
 }
+
+// Keep lets a drain leave up to so many bytes of memory for what is put later: to get memory, and to move what grows
+// in it, takes a third of all the time. Otherwise it leaves none.
+func (m *Memtable) Keep(bytes int64) { m.keep = bytes }
 
 // Bytes returns about how much memory it takes.
 func (m *Memtable) Bytes() int64 { return m.bytes }
@@ -56,28 +61,38 @@ func (m *Memtable) Data() (bytes int64, deletes uint64) {
 	return bytes, deletes
 }
 
+// group returns what is known of a key group, nil when it is not among those of the memtable.
+func (m *Memtable) group(group statefun.KeyGroup) *group {
+	if at := int(group) - int(m.first); at >= 0 && at < len(m.groups) {
+		return &m.groups[at]
+	}
+	return nil
+}
+
 // PutAll puts changes in their order. Those of other key groups are left out.
 func (m *Memtable) PutAll(changes []backend.Change) {
 	for i := range changes {
 		c := &changes[i]
-		at := int(c.Group) - int(m.first)
-		if at < 0 || at >= len(m.groups) {
+		g := m.group(c.Group)
+		if g == nil {
 			continue
 		}
-		g := &m.groups[at]
-		if len(g.pending) >= g.pendingMax() {
+		if len(g.pending)+entryBytes+len(c.Key)+len(c.Value) > cap(g.pending) {
 			m.settle(g)
 		}
 		before := cap(g.pending)
 		g.pending = appendEntry(g.pending, c, len(c.Value))
-		m.bytes += int64(cap(g.pending) - before)
+		m.bytes += int64(cap(g.pending) - before) // It is longer than all that was pending.
 	}
 }
 
-// settle puts what is pending into the table.
+// settle puts what is pending into the table, and makes room for as much as is there now.
 func (m *Memtable) settle(g *group) {
-	before := g.table.bytes()
-	if len(g.pending) >= pendingBytesMin {
+	if len(g.pending) == 0 {
+		return
+	}
+	m.bytes -= g.bytes()
+	if 4*len(g.pending) >= len(g.table.arena) {
 		m.warmth += g.table.warm()
 	}
 	for e := entry(g.pending); len(e) > 0; {
@@ -85,24 +100,30 @@ func (m *Memtable) settle(g *group) {
 		g.table.put(m.seed, e[:n:n])
 		e = e[n:]
 	}
-	m.bytes += g.table.bytes() - before
-	if cap(g.pending) > 4*g.pendingMax() { // The table was much larger before.
-		m.bytes -= int64(cap(g.pending))
-		g.pending = nil
-	}
 	g.pending = g.pending[:0]
+	if want := max(len(g.table.arena), pendingBytesMin); cap(g.pending) < want/2 || cap(g.pending) > 4*want {
+		g.pending = make([]byte, 0, want)
+	}
+	m.bytes += g.bytes()
 }
 
-// pendingMax is how much is gathered before it is put into the table.
-func (g *group) pendingMax() int { return max(len(g.table.arena), pendingBytesMin) }
+func (g *group) bytes() int64 { return int64(cap(g.pending)) + g.table.bytes() }
+
+// empty takes all changes away. It keeps the memory unless little of it was used.
+func (g *group) empty() {
+	if g.pending = g.pending[:0]; g.table.sparse() {
+		*g = group{}
+	} else {
+		g.table.empty()
+	}
+}
 
 // Get returns the change of a key. It is valid until the next PutAll.
 func (m *Memtable) Get(key backend.Entry) (c backend.Change, ok bool) {
-	at := int(key.Group) - int(m.first)
-	if at < 0 || at >= len(m.groups) {
+	g := m.group(key.Group)
+	if g == nil {
 		return backend.Change{}, false
 	}
-	g := &m.groups[at]
 	m.settle(g)
 	if c, ok = g.table.get(m.seed, key.Key); ok {
 		c.Group = key.Group
@@ -110,8 +131,8 @@ func (m *Memtable) Get(key backend.Entry) (c backend.Change, ok bool) {
 	return c, ok
 }
 
-// Drain returns all changes in order. Each group is dropped when the next one is reached; afterwards the
-// memtable is empty.
+// Drain returns all changes in order. Each group is emptied when the next one is reached; afterwards the memtable is
+// empty.
 func (m *Memtable) Drain() Source {
 	d := &drain{memtable: m, at: -1}
 	d.nextGroup()
@@ -151,15 +172,18 @@ func (d *drain) show() {
 	d.next++
 }
 
-// nextGroup drops a group and goes to the next one that is not empty.
+// nextGroup empties a group and goes to the next one that is not empty.
 func (d *drain) nextGroup() {
 	m := d.memtable
 	d.next = 0
 	for {
 		if d.at >= 0 {
 			g := &m.groups[d.at]
-			m.bytes -= g.table.bytes() + int64(cap(g.pending))
-			*g = group{}
+			m.bytes -= g.bytes()
+			if g.empty(); m.bytes+g.bytes() > m.keep {
+				*g = group{}
+			}
+			m.bytes += g.bytes()
 		}
 		if d.at++; d.at == len(m.groups) {
 			d.at = -1

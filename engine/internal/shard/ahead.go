@@ -15,11 +15,11 @@ import (
 // 32 KiB.
 const groupMax = 256
 
-// ahead is what is known of the instances of a group of messages before the first of them runs. It holds numbers
-// only, so that writing it costs no barriers.
+// ahead is what is known of the instances of a group of messages before the first of them runs.
 type ahead struct {
 	tags  [groupMax]table.Tag
-	slots [groupMax]table.Slot // The candidate plus one; 0: there is none.
+	slots [groupMax]table.Slot // The candidate,
+	rows  [groupMax]*table.Row // and its row; nil: there is none.
 	lines [groupMax]uintptr    // To be fetched.
 }
 
@@ -39,11 +39,12 @@ func (a *ahead) look(s *Shard, b *envelope.Batch, group []envelope.Envelope) {
 		t := s.fns[group[j].Function].table
 		slot, ok := t.Candidate(a.tags[j%groupMax])
 		if !ok {
-			a.slots[j%groupMax] = 0
+			a.rows[j%groupMax] = nil
 			continue
 		}
-		a.slots[j%groupMax] = slot + 1
-		a.lines[j%groupMax] = uintptr(unsafe.Pointer(t.Row(slot)))
+		row := t.Row(slot)
+		a.slots[j%groupMax], a.rows[j%groupMax] = slot, row
+		a.lines[j%groupMax] = uintptr(unsafe.Pointer(row))
 	}
 	prefetch.Lines(&a.lines[0], len(group))
 }
@@ -59,10 +60,8 @@ func (s *Shard) tag(b *envelope.Batch, e *envelope.Envelope) table.Tag {
 func (s *Shard) resolve(fn *Function, b *envelope.Batch, e *envelope.Envelope, j int) (table.Slot, *table.Row) {
 	t := fn.table
 	lo, hi, inline := e.InlineID()
-	if slot := s.ahead.slots[j%groupMax]; slot != 0 && inline {
-		if row := t.Row(slot - 1); row.IsInline(e.Hash, lo, hi, e.IDLen()) {
-			return slot - 1, row
-		}
+	if row := s.ahead.rows[j%groupMax]; row != nil && inline && row.IsInline(e.Hash, lo, hi, e.IDLen()) {
+		return s.ahead.slots[j%groupMax], row
 	}
 	key := table.Key{Hash: e.Hash, Tag: s.ahead.tags[j%groupMax], Lo: lo, Hi: hi, ID: b.ID(e), Inline: inline}
 	slot, ok := t.Find(&key)

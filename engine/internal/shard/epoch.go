@@ -200,10 +200,13 @@ func (s *Shard) Part() (p Part, ok bool) {
 // touch marks a row as dirty in the open epoch. It is the one way to a writable row (P13): what is
 // frozen is encoded first.
 func (s *Shard) touch(fn *Function, slot table.Slot, row *table.Row) {
-	parity := s.epoch.parity()
-	if row.Flags&dirtyFlags[parity] != 0 {
-		return
+	if row.Flags&(flagDirty0<<s.epoch.parity()) == 0 {
+		s.touchFirst(fn, slot, row)
 	}
+}
+
+func (s *Shard) touchFirst(fn *Function, slot table.Slot, row *table.Row) {
+	parity := s.epoch.parity()
 	if row.Flags&dirtyFlags[parity^1] != 0 && !planted.FrozenWritten {
 		s.encode(fn, row, parity^1)
 	}

@@ -84,7 +84,10 @@ func (s *Shard) invoke(fn *Function, slot table.Slot, row *table.Row, b *envelop
 		err = fn.Inputs[e.Input].Wire(fn.Impl, inv, b.Wire(e))
 	}
 	if err == nil {
-		err = inv.finish()
+		if len(inv.edits) != 0 {
+			inv.flushEdits()
+		}
+		err = inv.err
 	}
 	if err != nil {
 		inv.hopeless = isPermanent(err)
@@ -134,16 +137,13 @@ type Edit struct {
 	Flush  func()
 }
 
-// finish encodes what was edited in place, and returns what failed along the way.
-func (inv *Invocation) finish() error {
-	if len(inv.edits) != 0 {
-		for i := range inv.edits {
-			inv.edits[i].Flush()
-		}
-		clear(inv.edits)
-		inv.edits = inv.edits[:0]
+// flushEdits encodes what was edited in place.
+func (inv *Invocation) flushEdits() {
+	for i := range inv.edits {
+		inv.edits[i].Flush()
 	}
-	return inv.err
+	clear(inv.edits)
+	inv.edits = inv.edits[:0]
 }
 
 // AddEdit has a value encoded when the handler has returned.
@@ -192,9 +192,12 @@ func (s *Shard) leave(fn *Function, slot table.Slot, row *table.Row) {
 // Touch makes the running instance's state writable: what it was is kept for the case that the
 // invocation fails, and it is marked as dirty. It may be called more than once.
 func (inv *Invocation) Touch() {
-	if inv.touched {
-		return
+	if !inv.touched {
+		inv.touch()
 	}
+}
+
+func (inv *Invocation) touch() {
 	inv.touched = true
 	inv.present = inv.Row.Present
 	s, n := inv.shard, inv.fn.StateBytes

@@ -24,6 +24,7 @@ type flags struct {
 	backend, epochInterval string
 	seed                   uint64
 	profiles               loadgen.Profiles
+	plot                   plotFile
 }
 
 func engineCommand() *cobra.Command {
@@ -37,12 +38,21 @@ Workloads:
   counter   each message comes from a source and adds one to the counter of its key
   relay     65,536 messages hop from key to random key; --messages counts the hops
   pingpong  one message hops to and fro between two keys; --messages counts the hops
+  ring      one message hops round all keys; --messages counts the hops
+  skynet    a tree grows by message, ten children to a node, down to --keys leaves, a power of ten; each answers
+            its number, and the sums go back up to the root
+  timers    --keys delayed messages are started, 64 by each instance; --messages of them, a tenth, come due all
+            at once, and the others are cancelled, by their tokens. All of the report but the line of timers is of
+            those that come due: their latency is how late they are
   memory    one message for each key makes an instance, which then stays idle
+
+With the default --dist uniform every key is as likely as any other; --keys 1 is one hot key.
 
 The report goes to stdout, progress to stderr. Exit code 0: done and verified; 1: failed, or the counters
 do not add up; 2: a flag is wrong, and nothing was started.`,
 		Example: `  loadgen engine --workload counter --keys 1000000 --messages 20000000 --epoch-interval 100ms --json
-  loadgen engine --workload pingpong --across --messages 1000000`,
+  loadgen engine --workload pingpong --across --messages 1000000
+  loadgen engine --workload timers --keys 10000000 --messages 1000000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := f.config(cmd.Flags().Changed)
@@ -50,14 +60,15 @@ do not add up; 2: a flag is wrong, and nothing was started.`,
 				return err
 			}
 			config.Progress = loadgen.Progress(cmd.ErrOrStderr())
-			return runEngine(cmd, config, f.json)
+			config.Curve = f.plot.curve("", "invocations")
+			return runEngine(cmd, config, f)
 		},
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
-	set.StringVar(&f.workload, "workload", string(loadgen.Counter), "counter, relay, pingpong or memory")
-	set.IntVar(&f.keys, "keys", 1000, "number of keys; always 2 for pingpong")
-	set.IntVar(&f.messages, "messages", 10_000_000, "messages to execute; always --keys for memory")
+	set.StringVar(&f.workload, "workload", string(loadgen.Counter), "counter, relay, pingpong, ring, skynet, timers or memory")
+	set.IntVar(&f.keys, "keys", 1000, "number of keys; always 2 for pingpong, a power of ten for skynet (default for skynet and timers: 1000000)")
+	set.IntVar(&f.messages, "messages", 10_000_000, "messages to execute; follows from --keys for memory and skynet, at most --keys for timers")
 	set.StringVar(&f.dist, "dist", string(keys.Uniform), "how messages fall on keys: uniform, or zipf with exponent 1.1")
 	set.IntVar(&f.stateBytes, "state-bytes", loadgen.StateBytesMin, "state of each instance, its counter of 8 bytes included")
 	set.BoolVar(&f.across, "across", false, "pingpong between two shards instead of within one")
@@ -66,9 +77,8 @@ do not add up; 2: a flag is wrong, and nothing was started.`,
 	set.StringVar(&f.epochInterval, "epoch-interval", "100ms", "how often a checkpoint is taken, or off")
 	set.Uint64Var(&f.seed, "seed", 1, "seed of everything that is random")
 	set.BoolVar(&f.json, "json", false, "report as one JSON object on the last line of stdout")
-	set.StringVar(&f.profiles.CPU, "cpuprofile", "", "write a CPU profile of the measured part to a file")
-	set.StringVar(&f.profiles.Memory, "memprofile", "", "write a memory profile as of the end of the measured part to a file")
-	set.StringVar(&f.profiles.Trace, "trace", "", "write an execution trace of the measured part to a file")
+	f.plot.flag(set)
+	profileFlags(set, &f.profiles, "the measured part")
 	return cmd
 }
 
@@ -83,8 +93,18 @@ func (f flags) config(given func(flag string) bool) (loadgen.Config, error) {
 	if c.Workload == loadgen.PingPong && !given("keys") {
 		c.Load.Keys = 2
 	}
-	if c.Workload == loadgen.Memory && !given("messages") {
-		c.Load.Messages = c.Load.Keys
+	if (c.Workload == loadgen.Skynet || c.Workload == loadgen.Timers) && !given("keys") {
+		c.Load.Keys = 1_000_000
+	}
+	if !given("messages") {
+		switch c.Workload {
+		case loadgen.Memory:
+			c.Load.Messages = c.Load.Keys
+		case loadgen.Skynet:
+			c.Load.Messages = loadgen.SkynetMessages(c.Load.Keys)
+		case loadgen.Timers:
+			c.Load.Messages = max(1, c.Load.Keys/10)
+		}
 	}
 	var errs []error
 	var err error
@@ -100,7 +120,7 @@ func (f flags) config(given func(flag string) bool) (loadgen.Config, error) {
 	if err := errors.Join(append(errs, c.Validate())...); err != nil {
 		return c, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	return c, c.Profiles.Create()
+	return c, errors.Join(f.plot.check(), c.Profiles.Create())
 }
 
 // parseInterval reads a duration, or "off".
@@ -115,13 +135,17 @@ func parseInterval(s string) (time.Duration, error) {
 	return d, nil
 }
 
-func runEngine(cmd *cobra.Command, c loadgen.Config, asJSON bool) error {
+func runEngine(cmd *cobra.Command, c loadgen.Config, f flags) error {
 	report, err := loadgen.Run(cmd.Context(), c)
 	if err != nil {
 		return failure{err}
 	}
+	title := fmt.Sprintf("%s, %d keys, %d shards", report.Workload, report.Keys, report.Shards)
+	if err := f.plot.write(title, c.Curve); err != nil {
+		return failure{err}
+	}
 	write := report.WriteText
-	if asJSON {
+	if f.json {
 		write = report.WriteJSON
 	}
 	if err := write(cmd.OutOrStdout()); err != nil {

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(engineCommand(), remoteCommand(), remoteServerCommand())
+	root.AddCommand(engineCommand(), httpCommand(), remoteCommand(), remoteServerCommand())
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone

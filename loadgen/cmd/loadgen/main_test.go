@@ -17,12 +17,21 @@ const contractKeys = "workload keys dist messages invocations seconds invocation
 	"bytes_per_instance rss_bytes epochs bytes_committed dirty_encoded max_stop_us gc_pause_p99_us " +
 	"allocs_per_invocation backend shards epoch_interval_ms verified version commit"
 
+// What single workloads have to say besides.
+var moreKeys = map[string]string{
+	"ring": " hop_ns", "skynet": " instance_ns",
+	"timers": " start_ns cancel_ns fire_ns fires_per_s kept_p99_us kept_max_us",
+}
+
 // The last line of stdout is one object with the keys of the contract; progress is elsewhere.
 func TestJSONReport(t *testing.T) {
 	for _, args := range []string{
 		"--workload counter --keys 1000 --messages 20000 --backend memory",
 		"--workload relay --keys 1000 --messages 20000 --dist zipf --epoch-interval off",
 		"--workload pingpong --messages 2000 --shards 2 --across",
+		"--workload ring --keys 100 --messages 2000",
+		"--workload skynet --keys 1000",
+		"--workload timers --keys 3000",
 		"--workload memory --keys 2000 --state-bytes 64 --seed 7",
 		"--workload counter --keys 1000 --messages 20000 --epoch-interval 2ms --backend file://" + t.TempDir(),
 		"--workload counter --keys 1000 --messages 20000 --epoch-interval 2ms --backend pebble://" + t.TempDir(),
@@ -36,8 +45,9 @@ func TestJSONReport(t *testing.T) {
 		if n := strings.Count(stdout.String(), "\n"); n != 1 || !strings.HasSuffix(stdout.String(), "}\n") {
 			t.Errorf("%s: stdout is %q, want one line", args, stdout.String())
 		}
-		if got := objectKeys(t, stdout.Bytes()); got != contractKeys {
-			t.Errorf("%s: keys\n%s\nwant\n%s", args, got, contractKeys)
+		want := contractKeys + moreKeys[strings.Fields(args)[1]]
+		if got := objectKeys(t, stdout.Bytes()); got != want {
+			t.Errorf("%s: keys\n%s\nwant\n%s", args, got, want)
 		}
 		if !strings.Contains(stdout.String(), `"verified":true`) {
 			t.Errorf("%s: not verified: %s", args, stdout.String())
@@ -101,7 +111,10 @@ func TestBadCommandLines(t *testing.T) {
 		{"engine --keys 0", "keys: 0, want"},
 		{"engine --messages -1", "messages: -1, want"},
 		{"engine --dist normal", `dist: "normal", want uniform or zipf`},
-		{"engine --workload ring", `workload: "ring", want counter`},
+		{"engine --workload star", `workload: "star", want counter`},
+		{"engine --workload skynet --keys 20", "keys: 20, want 1, 10, 100"},
+		{"engine --workload skynet --keys 10 --messages 20", "messages: 20, want 21, two for each of 11"},
+		{"engine --workload timers --keys 10 --messages 11", "messages: 11, want at most the 10 keys"},
 		{"engine --state-bytes 0", "state bytes: 0, want"},
 		{"engine --shards -1", "Shards is -1: want 1"},
 		{"engine --backend file://x", `backend: "file://x", want none, memory, file:///directory or`},
@@ -120,6 +133,13 @@ func TestBadCommandLines(t *testing.T) {
 		{"remote --invocations 1,x", "invalid argument"},
 		{"remote --seconds 0", "seconds: 0, want more than 0"},
 		{"remote --cpuprofile /nowhere/at/all", "profile: open /nowhere/at/all"},
+		{"remote --plot x.pdf", `plot: "x.pdf", want a file that ends in .svg or .png`},
+		{"engine --plot /nowhere/at/all.svg", "plot: open /nowhere/at/all.svg"},
+		{"http", `url: "", want http://host:port/path`},
+		{"http --url http://a/ --rate -1 --connections 0", "connections: 0, want 1 to 65536; rate: -1, want"},
+		{"http --url http://a/ --arrivals closed", `arrivals: "closed", want poisson or constant`},
+		{"http --url http://a/ --plot x", `plot: "x", want`},
+		{"http --url http://a/ --trace /nowhere/at/all", "profile: open /nowhere/at/all"},
 	}
 	for _, tt := range tests {
 		var stdout, stderr bytes.Buffer
@@ -140,18 +160,18 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-func TestProfiles(t *testing.T) {
+func TestProfilesAndPlot(t *testing.T) {
 	dir := t.TempDir()
 	args := []string{"engine", "--messages", "1000"}
-	for _, p := range []string{"cpuprofile", "memprofile", "trace"} {
-		args = append(args, "--"+p, filepath.Join(dir, p))
+	for _, p := range []string{"cpuprofile", "memprofile", "trace", "plot"} {
+		args = append(args, "--"+p, filepath.Join(dir, p+".png"))
 	}
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), args, &stdout, &stderr); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
-	for _, p := range []string{"cpuprofile", "memprofile", "trace"} {
-		if info, err := os.Stat(filepath.Join(dir, p)); err != nil || info.Size() == 0 {
+	for _, p := range []string{"cpuprofile", "memprofile", "trace", "plot"} {
+		if info, err := os.Stat(filepath.Join(dir, p+".png")); err != nil || info.Size() == 0 {
 			t.Errorf("--%s wrote nothing: %v", p, err)
 		}
 	}

@@ -7,23 +7,25 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-io/millrace/loadgen"
 	"github.com/millrace-io/millrace/loadgen/remote"
 )
 
 // remoteFlags are the flags of loadgen remote as they are typed.
 type remoteFlags struct {
-	network, server, cpuProfile string
-	inProcess, json             bool
-	connections, rounds         int
-	keys, shards                int
-	invocations                 []int
-	seconds                     float64
+	network, server     string
+	inProcess, json     bool
+	connections, rounds int
+	keys, shards        int
+	invocations         []int
+	seconds             float64
+	profiles            loadgen.Profiles
+	plot                plotFile
 }
 
 func remoteCommand() *cobra.Command {
@@ -48,6 +50,9 @@ counters do not add up; 2: a flag is wrong, and nothing was started.`,
 			if err := config.Validate(); err != nil {
 				return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 			}
+			if err := errors.Join(f.plot.check(), config.Profiles.Create()); err != nil {
+				return err
+			}
 			config.Log = cmd.ErrOrStderr()
 			return runRemote(cmd, config, f)
 		},
@@ -64,7 +69,8 @@ counters do not add up; 2: a flag is wrong, and nothing was started.`,
 	set.Float64Var(&f.seconds, "seconds", 1, "measured time of each side in each round")
 	set.IntVar(&f.shards, "shards", 0, "number of shards (default: one for each CPU)")
 	set.BoolVar(&f.json, "json", false, "report as one JSON object on the last line of stdout")
-	set.StringVar(&f.cpuProfile, "cpuprofile", "", "write a CPU profile of the engine's last round to a file")
+	f.plot.flag(set)
+	profileFlags(set, &f.profiles, "the engine's last round")
 	return cmd
 }
 
@@ -72,7 +78,9 @@ func (f remoteFlags) config() remote.Config {
 	c := remote.Config{
 		Network: remote.Network(f.network), Server: remote.Server(f.server),
 		Connections: f.connections, Invocations: f.invocations, Keys: f.keys, Rounds: f.rounds, Shards: f.shards,
-		Each:    time.Duration(f.seconds * float64(time.Second)),
+		Each:     time.Duration(f.seconds * float64(time.Second)),
+		Profiles: f.profiles,
+		Bare:     f.plot.curve("bare client", "invocations"), Millrace: f.plot.curve("Millrace", "invocations"),
 		Version: buildVersion(), Commit: buildCommit(),
 	}
 	if f.inProcess {
@@ -82,17 +90,13 @@ func (f remoteFlags) config() remote.Config {
 }
 
 func runRemote(cmd *cobra.Command, c remote.Config, f remoteFlags) error {
-	if f.cpuProfile != "" {
-		profile, err := os.Create(f.cpuProfile)
-		if err != nil {
-			return fmt.Errorf("profile: %w", err)
-		}
-		defer profile.Close()
-		c.CPUProfile = profile
-	}
 	quietSDK()
 	report, err := remote.Run(cmd.Context(), c)
 	if err != nil {
+		return failure{err}
+	}
+	title := fmt.Sprintf("%s, %d connections, latency of requests", report.Network, report.Connections)
+	if err := f.plot.write(title, c.Bare, c.Millrace); err != nil {
 		return failure{err}
 	}
 	write := report.WriteText

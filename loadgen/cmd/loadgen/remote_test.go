@@ -31,9 +31,10 @@ var reportKeys = []string{
 
 // The last line of stdout is one object, and both sides are verified over each network.
 func TestRemote(t *testing.T) {
-	profile := filepath.Join(t.TempDir(), "cpu")
+	dir := t.TempDir()
+	profile, plot := filepath.Join(dir, "cpu"), filepath.Join(dir, "plot.svg")
 	for _, args := range []string{
-		"--network unix --keys 200 --cpuprofile " + profile,
+		"--network unix --keys 200 --cpuprofile " + profile + " --plot " + plot,
 		"--network tcp --keys 200",
 		"--network tcp --keys 200 --server net/http",
 		"--in-process --shards 1",
@@ -64,8 +65,10 @@ func TestRemote(t *testing.T) {
 			t.Errorf("%s: stderr is %q", args, stderr.String())
 		}
 	}
-	if info, err := os.Stat(profile); err != nil || info.Size() == 0 {
-		t.Errorf("--cpuprofile wrote nothing: %v", err)
+	for _, f := range []string{profile, plot} {
+		if info, err := os.Stat(f); err != nil || info.Size() == 0 {
+			t.Errorf("%s: nothing was written: %v", filepath.Base(f), err)
+		}
 	}
 }
 

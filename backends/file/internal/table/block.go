@@ -89,14 +89,14 @@ func parsePlace(b []byte, end int64) (p place, err error) {
 // decode appends the changes of a block to dst. They alias the payload.
 func decode(dst []backend.Change, payload []byte) ([]backend.Change, error) {
 	for len(payload) > 0 {
-		c, n, err := format.NextChange(payload)
+		dst = append(dst, backend.Change{})
+		n, err := format.NextChange(payload, &dst[len(dst)-1])
 		if err == nil && n == 0 {
 			err = format.ErrFields
 		}
 		if err != nil {
-			return dst, err
+			return dst[:len(dst)-1], err
 		}
-		dst = append(dst, c)
 		payload = payload[n:]
 	}
 	return dst, nil

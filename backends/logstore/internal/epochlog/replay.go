@@ -118,14 +118,13 @@ func (p *replay) allChanges(rec *Record) error {
 		b = b[:min(int64(len(b)), left)]
 		count, used := 0, 0
 		for count < len(p.changes) && used < len(b) {
-			c, n, err := format.NextChange(b[used:])
+			n, err := format.NextChange(b[used:], &p.changes[count])
 			if err != nil {
 				return format.Corrupt(p.segment.Name, p.at.Offset, "record %d: %v", rec.Sequence, err)
 			}
 			if n == 0 {
 				break
 			}
-			p.changes[count] = c
 			count++
 			used += n
 		}
