@@ -20,7 +20,7 @@ WORKLOAD ?= counter
 CYCLES   ?= 20
 BACKEND  ?= file
 
-.PHONY: help build demo test lint race fuzz bench bench-peers bench-epochs bench-durable sim bugbank crash test-sdks profile clean
+.PHONY: help build demo test lint race fuzz bench bench-compare bench-peers bench-epochs bench-durable sim bugbank crash test-sdks profile clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -79,9 +79,17 @@ fuzz:
 bench:
 	@go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) work
 
-## bench-peers  Millrace beside plain Go and other systems, interleaved
+# What is compared is what make bench runs of the engine and the codecs.
+## bench-compare  the benchmarks of the tree beside those of BASE=rev, interleaved; BENCH=regexp COUNT=10
+bench-compare:
+	@test -n "$(BASE)" || { echo "make bench-compare: say BASE=rev, the revision to compare with" >&2; exit 2; }
+	@go run ./benchmarks/cmd/compare -base '$(BASE)' -bench '$(BENCH)' -count $(COUNT)
+
+# PEERS are its flags: -rounds 1 -scale 0.1 is a short look, -only 'relay/1000$$' one workload. With node and npm
+# there, what bench-durable compares follows.
+## bench-peers  Millrace beside plain Go, actor frameworks and Restate, interleaved; takes an hour; PEERS='-only …'
 bench-peers:
-	go run ./benchmarks/cmd/peers
+	go run ./benchmarks/cmd/peers $(PEERS)
 
 ## bench-epochs what is left of the rate with checkpoints every 100 ms, by backend, interleaved
 bench-epochs:
@@ -124,10 +132,13 @@ test-sdks:
 	echo "sdks: $$(grep -c '^--- PASS' bin/sdks.log) passed, $$(grep -c '^--- FAIL' bin/sdks.log) failed"; \
 	exit $$status
 
-## profile      where the time and the memory of WORKLOAD=w (counter) go
+# Only counter and relay have the numbers of keys and messages that are given here; the others have their own.
+## profile      where the time and the memory of WORKLOAD=w (counter) go: tables, and flame graphs in bin/
 profile: build
-	bin/loadgen engine --workload $(WORKLOAD) --keys 1000000 --messages 20000000 \
+	bin/loadgen engine --workload $(WORKLOAD) $(if $(filter counter relay,$(WORKLOAD)),--keys 1000000 --messages 20000000) \
 		--cpuprofile bin/$(WORKLOAD).cpu.prof --memprofile bin/$(WORKLOAD).mem.prof
+	@go run ./benchmarks/cmd/flame bin/$(WORKLOAD).cpu.prof bin/$(WORKLOAD).cpu.html
+	@go run ./benchmarks/cmd/flame -sample_index=alloc_space bin/$(WORKLOAD).mem.prof bin/$(WORKLOAD).mem.html
 	go tool pprof -top -nodecount=30 bin/loadgen bin/$(WORKLOAD).cpu.prof
 	go tool pprof -top -nodecount=15 -sample_index=alloc_space bin/loadgen bin/$(WORKLOAD).mem.prof
 

@@ -135,6 +135,10 @@ func RouteKey[T any](b *Binder, in Ingress[T], to Input[T]) {
 // routeKeys is RouteKey for events whose messages go as they lie in memory: the same, with nothing but a loop
 // between the bytes and the envelope. It is half of what an event costs on its way in. What is out of the
 // ordinary goes the usual way, which knows what to say of it.
+//
+// Were it inlined, the compiler would inline nothing in the loop.
+//
+//go:noinline
 func routeKeys[T any](in Ingress[T], to *input[T], one func(*Downstream) error, d *Downstream, p *driver.Pump) driver.RouteFunc {
 	l := d.links.of(&to.inputDeclaration)
 	if l == nil || l.text || !l.memory {

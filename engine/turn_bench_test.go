@@ -98,10 +98,10 @@ func (s *turnSource) Poll(_ context.Context, into *connector.Events) error {
 	return nil
 }
 
-func turnApp(b *testing.B, keys int, bind func(*engine.Binder, *turnSource)) (*bridge.Application, *turnSource) {
+func turnApp(b *testing.B, keys int, interval time.Duration, bind func(*engine.Binder, *turnSource)) (*bridge.Application, *turnSource) {
 	ids := newTurnIDs(keys)
 	src := &turnSource{ids: ids}
-	config := engine.Config{Shards: 2, EpochInterval: engine.EpochsOff}
+	config := engine.Config{Shards: 2, EpochInterval: interval}
 	app, err := bridge.Assemble(b.Context(), config, clock.NewVirtual(1_700_000_000_000), []engine.Module{{Name: "turn", Bind: func(to *engine.Binder) error {
 		engine.Bind(to, turnKeys, func(s *engine.Schema) turnKey {
 			return &turnKeyFn{count: engine.NewValue(s, "count", engine.Int64), ids: ids}
@@ -116,16 +116,23 @@ func turnApp(b *testing.B, keys int, bind func(*engine.Binder, *turnSource)) (*b
 	return app, src
 }
 
-func BenchmarkTurnCounter(b *testing.B) {
+func BenchmarkTurnCounter(b *testing.B) { benchmarkTurn(b, engine.EpochsOff) }
+
+// With an epoch for every million messages, which is kept nowhere: of a million instances most are encoded for each.
+func BenchmarkTurnEpochs(b *testing.B) { benchmarkTurn(b, time.Second) }
+
+func benchmarkTurn(b *testing.B, interval time.Duration) {
+	const every = 1 << 20
 	in := engine.NewIngress("io.millrace.test/in", engine.Int64)
 	for _, keys := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
-			app, src := turnApp(b, keys, func(to *engine.Binder, src *turnSource) {
+			app, src := turnApp(b, keys, interval, func(to *engine.Binder, src *turnSource) {
 				engine.Connect(to, in, src)
 				engine.RouteKey(to, in, turnAdds)
 			})
 			now := clock.Instant(1_700_000_000_000)
 			var routing, running time.Duration
+			last := 0
 			turn := func() {
 				begin := time.Now()
 				app.Pumps[0].Turn(b.Context())
@@ -136,6 +143,13 @@ func BenchmarkTurnCounter(b *testing.B) {
 				}
 				routing += routed.Sub(begin)
 				running += time.Since(routed)
+				if interval != engine.EpochsOff {
+					epoch := src.left&^(every-1) != last
+					last = src.left &^ (every - 1)
+					if _, err := app.Epochs.Turn(b.Context(), epoch); err != nil {
+						b.Fatal(err)
+					}
+				}
 			}
 			for src.left = 2 << 20; src.left > 0; {
 				turn()
@@ -156,7 +170,7 @@ func BenchmarkTurnRelay(b *testing.B) {
 	in := engine.NewIngress("io.millrace.test/in", engine.Int64)
 	for _, keys := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
-			app, src := turnApp(b, keys, func(to *engine.Binder, src *turnSource) {
+			app, src := turnApp(b, keys, engine.EpochsOff, func(to *engine.Binder, src *turnSource) {
 				engine.Connect(to, in, src)
 				engine.RouteFunc(to, in, func(d *engine.Downstream, v int64) error {
 					return engine.Forward(d, turnHops.To(src.ids.next()), v)

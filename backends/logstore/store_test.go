@@ -74,7 +74,14 @@ func TestSpareMemory(t *testing.T) {
 			}
 			return s.spare.Bytes()
 		}
-		commit(t, s, 100)
+		var part backend.Part
+		for i := range byte(100) {
+			part.Changes = backend.AppendPut(part.Changes, 1, []byte{i}, []byte("value"))
+		}
+		cp := backend.Checkpoint{Application: "shop", Generation: s.Generation(), Epoch: 1, KeyGroups: 8}
+		if err := s.Commit(t.Context(), cp, []backend.Part{part}); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.Fold(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package plaingo
+package main
 
 import (
 	"runtime"
@@ -14,9 +14,9 @@ import (
 // than two gain nothing on two cores.
 const producers = 2
 
-// Counter sends the messages of a load, each of which adds one to the counter of its key, and returns
+// counterRun sends the messages of a load, each of which adds one to the counter of its key, and returns
 // how many were executed in a second.
-func Counter(l keys.Load) (perSecond float64, err error) {
+func counterRun(l keys.Load) (perSecond float64, err error) {
 	ring, err := keys.NewRing(l)
 	if err != nil {
 		return 0, err

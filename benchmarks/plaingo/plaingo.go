@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plaingo is the peer that really has to be beaten: what a Go programmer writes by hand
+// Command plaingo is the peer that really has to be beaten: what a Go programmer writes by hand
 // instead of using a runtime. Two goroutines with a map[string]*counter each, and channels that carry
 // slices of 256 messages. It promises nothing: there is no recovery, no atomicity, and a handler that
 // panics takes the process with it.
-package plaingo
+package main
 
 import (
 	"fmt"
 	"hash/maphash"
 
+	"github.com/millrace-io/millrace/benchmarks/workload"
 	"github.com/millrace-io/millrace/loadgen/keys"
 )
+
+func main() {
+	workload.Main(map[string]workload.Run{
+		workload.Counter: counterRun, workload.Relay: relayRun, workload.PingPong: ring, workload.Ring: ring,
+		workload.Skynet: skynet, workload.Memory: memory,
+	})
+}
 
 const (
 	workers   = 2

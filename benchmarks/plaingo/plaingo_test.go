@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package plaingo
+package main
 
 import (
 	"testing"
@@ -14,7 +14,7 @@ func TestCountersAddUp(t *testing.T) {
 	for _, program := range []struct {
 		name string
 		run  func(keys.Load) (float64, error)
-	}{{"counter", Counter}, {"relay", Relay}} {
+	}{{"counter", counterRun}, {"relay", relayRun}} {
 		for _, l := range []keys.Load{
 			{Keys: 1, Messages: 1, Dist: keys.Uniform},
 			{Keys: 10, Messages: 255, Dist: keys.Zipf},
@@ -23,6 +23,24 @@ func TestCountersAddUp(t *testing.T) {
 			if _, err := program.run(l); err != nil {
 				t.Errorf("%s of %+v: %v", program.name, l, err)
 			}
+		}
+	}
+}
+
+// The workloads of goroutines check themselves also.
+func TestGoroutines(t *testing.T) {
+	for _, program := range []struct {
+		name string
+		run  func(keys.Load) (float64, error)
+		l    keys.Load
+	}{
+		{"ping-pong", ring, keys.Load{Keys: 2, Messages: 1001, Dist: keys.Uniform}},
+		{"ring", ring, keys.Load{Keys: 100, Messages: 250, Dist: keys.Uniform}},
+		{"skynet", skynet, keys.Load{Keys: 1000, Dist: keys.Uniform}},
+		{"memory", memory, keys.Load{Keys: 100_000, Dist: keys.Uniform}},
+	} {
+		if value, err := program.run(program.l); err != nil || value <= 0 {
+			t.Errorf("%s: %v, %v", program.name, value, err)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package plaingo
+package main
 
 import (
 	"runtime"
@@ -16,9 +16,9 @@ type hop struct {
 	left int
 }
 
-// Relay lets the tokens of a load hop from key to key at random, each hop adding one to the counter of
+// relayRun lets the tokens of a load hop from key to key at random, each hop adding one to the counter of
 // its key, and returns how many hops were executed in a second.
-func Relay(l keys.Load) (perSecond float64, err error) {
+func relayRun(l keys.Load) (perSecond float64, err error) {
 	ring, err := keys.NewRing(l)
 	if err != nil {
 		return 0, err

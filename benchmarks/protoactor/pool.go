@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package protoactor
+package main
 
 import "runtime"
 
@@ -15,8 +15,8 @@ const perCore = 4
 
 func newPool(actors int) pool {
 	// A mailbox is scheduled once at a time. With room for every actor, Schedule never waits, and actors
-	// that send to each other cannot deadlock.
-	p := make(pool, actors+1024)
+	// that send to each other cannot deadlock. A skynet has a ninth more actors than leaves.
+	p := make(pool, actors+actors/8+1024)
 	for range perCore * runtime.GOMAXPROCS(0) {
 		go func() {
 			for run := range p {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package protoactor runs the workloads on github.com/asynkron/protoactor-go, at the best settings that
+// Command protoactor runs the workloads on github.com/asynkron/protoactor-go, at the best settings that
 // were found:
 //
 //   - One actor for each key, spawned before the clock starts, and found by its id in a plain map of
@@ -14,7 +14,7 @@
 //   - Messages are pointers that exist before the run, so that the load itself allocates nothing.
 //   - Nothing is logged, and there is no middleware. The garbage collector is at its default, as it is for
 //     the other programs.
-package protoactor
+package main
 
 import (
 	"fmt"
@@ -22,45 +22,53 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/millrace-io/millrace/benchmarks/workload"
 	"github.com/millrace-io/millrace/loadgen/keys"
 )
-
-// registry finds the actor of an id.
-type registry map[string]*actor.PID
 
 // lockFreeAbove is up to how many keys actors get enough messages at a time for the default mailbox.
 const lockFreeAbove = 10_000
 
-// spawn starts a system with one actor for each key; newActor makes that of key number k.
-func spawn(keyCount int, newActor func(k int) actor.Actor) (*actor.ActorSystem, registry, error) {
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.DiscardHandler)
-	}))
-	options := []actor.PropsOption{actor.WithDispatcher(newPool(keyCount))}
-	if keyCount > lockFreeAbove {
-		options = append(options, actor.WithMailbox(actor.UnboundedLockfree()))
-	}
-	pids := make(registry, keyCount)
-	for k := range keyCount {
-		id := keys.ID(k)
-		props := actor.PropsFromProducer(func() actor.Actor { return newActor(k) }, options...)
-		pid, err := system.Root.SpawnNamed(props, id)
-		if err != nil {
-			return nil, nil, fmt.Errorf("protoactor: spawn %s: %w", id, err)
-		}
-		pids[id] = pid
-	}
-	return system, pids, nil
+func main() { workload.Main(workload.Runs(open)) }
+
+// framework is an actor system and its actors by id.
+type framework struct {
+	system  *actor.ActorSystem
+	options []actor.PropsOption
+	pids    map[string]*actor.PID // Written by spawn alone.
 }
 
-// verify reports why the counters do not add up to the messages of the load, or nil.
-func verify[A any](actors []A, count func(*A) int64, l keys.Load) error {
-	var sum int64
-	for i := range actors {
-		sum += count(&actors[i])
+// open starts an actor system for so many actors.
+func open(keyCount int) (workload.System, error) {
+	s := &framework{
+		system: actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+			return slog.New(slog.DiscardHandler)
+		})),
+		options: []actor.PropsOption{actor.WithDispatcher(newPool(keyCount))},
 	}
-	if sum != int64(l.Messages) {
-		return fmt.Errorf("protoactor: the counters add up to %d, %d messages were sent", sum, l.Messages)
+	if keyCount > lockFreeAbove {
+		s.options = append(s.options, actor.WithMailbox(actor.UnboundedLockfree()))
+	}
+	return s, nil
+}
+
+// Close stops the system.
+func (s *framework) Close() { s.system.Shutdown() }
+
+// spawn starts one actor for each key; receiver makes that of key number k.
+func (s *framework) spawn(keyCount int, receiver func(k int) actor.Actor) error {
+	s.pids = make(map[string]*actor.PID, keyCount)
+	for k := range keyCount {
+		id := keys.ID(k)
+		pid, err := s.system.Root.SpawnNamed(s.props(receiver(k)), id)
+		if err != nil {
+			return fmt.Errorf("protoactor: spawn %s: %w", id, err)
+		}
+		s.pids[id] = pid
 	}
 	return nil
+}
+
+func (s *framework) props(a actor.Actor) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return a }, s.options...)
 }

@@ -7,6 +7,7 @@ package rounds
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,27 +37,55 @@ func Save(ctx context.Context, folder, comparison, text string) (name string, er
 		return "", err
 	}
 	name = filepath.Join(folder, comparison+"-"+time.Now().UTC().Format("20060102-150405")+".txt")
-	text = fmt.Sprintf("# commit: %s\n# machine: %s\n%s", commit(ctx), machine(), text)
+	text = fmt.Sprintf("# commit: %s\n# machine: %s\n%s", Commit(ctx), ThisMachine(), text)
 	return name, os.WriteFile(name, []byte(text), 0o644)
 }
 
-// machine describes where a measurement was taken.
-func machine() string {
-	cpu := "unknown CPU"
-	if f, err := os.Open("/proc/cpuinfo"); err == nil {
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-				cpu = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%s, %d cores, %s/%s, %s", cpu, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+// Machine is where a measurement was taken.
+type Machine struct {
+	CPU         string `json:"cpu"`
+	Cores       int    `json:"cores"`
+	MemoryBytes int64  `json:"memory_bytes"` // 0: unknown.
+	OS          string `json:"os"`
+	Arch        string `json:"arch"`
+	Go          string `json:"go"`
 }
 
-// commit is the commit of the working tree, marked when the tree differs from it.
-func commit(ctx context.Context) string {
+// ThisMachine describes the machine that this process runs on.
+func ThisMachine() Machine {
+	kib, _ := strconv.ParseInt(strings.TrimSuffix(procField("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	return Machine{
+		CPU: cmp.Or(procField("/proc/cpuinfo", "model name"), "unknown CPU"), Cores: runtime.NumCPU(), MemoryBytes: kib << 10,
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(),
+	}
+}
+
+// String is m on one line.
+func (m Machine) String() string {
+	memory := ""
+	if m.MemoryBytes > 0 {
+		memory = fmt.Sprintf(" %.0f GiB,", float64(m.MemoryBytes)/(1<<30))
+	}
+	return fmt.Sprintf("%s, %d cores,%s %s/%s, %s", m.CPU, m.Cores, memory, m.OS, m.Arch, m.Go)
+}
+
+// procField is the first value of a name in one of Linux's files, or nothing.
+func procField(file, field string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == field {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// Commit is the commit of the working tree, marked when the tree differs from it.
+func Commit(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=-modified").Output()
 	if err != nil {
 		return "unknown"
@@ -65,8 +95,13 @@ func commit(ctx context.Context) string {
 
 // BuildLoadgen builds the command that measures Millrace into a folder.
 func BuildLoadgen(ctx context.Context, dir string) (path string, err error) {
-	path = filepath.Join(dir, "loadgen")
-	_, err = Output(exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/millrace-io/millrace/loadgen/cmd/loadgen"))
+	return Build(ctx, dir, "github.com/millrace-io/millrace/loadgen/cmd/loadgen")
+}
+
+// Build builds a command into a folder.
+func Build(ctx context.Context, dir, command string) (path string, err error) {
+	path = filepath.Join(dir, filepath.Base(command))
+	_, err = Output(exec.CommandContext(ctx, "go", "build", "-o", path, command))
 	return path, err
 }
 

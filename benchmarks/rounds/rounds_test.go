@@ -54,3 +54,17 @@ func TestOutput(t *testing.T) {
 		t.Errorf("go no-such-command: %q, %v", out, err)
 	}
 }
+
+func TestMachine(t *testing.T) {
+	m := Machine{CPU: "Z80", Cores: 3, MemoryBytes: 3 << 30, OS: "cpm", Arch: "z80", Go: "go1"}
+	if got, want := m.String(), "Z80, 3 cores, 3 GiB, cpm/z80, go1"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	m.MemoryBytes = 0
+	if got, want := m.String(), "Z80, 3 cores, cpm/z80, go1"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if m := ThisMachine(); m.Cores < 1 || m.CPU == "" || m.Go == "" {
+		t.Errorf("this machine is %+v", m)
+	}
+}

@@ -41,6 +41,9 @@ func AppendPut(changes []byte, group statefun.KeyGroup, key, value []byte) []byt
 // AppendPutHead appends a put up to its key, of which it says only the length: for callers who write the
 // key, the value's length and the value in place.
 func AppendPutHead(changes []byte, group statefun.KeyGroup, keyBytes int) []byte {
+	if keyBytes < 0x80 { // Mostly; and one append costs less than two.
+		return append(changes, opPut, byte(group), byte(group>>8), byte(keyBytes))
+	}
 	return binary.AppendUvarint(append(changes, opPut, byte(group), byte(group>>8)), uint64(keyBytes))
 }
 

@@ -62,14 +62,23 @@ func (e *Events) Append(key []byte, typename string, value []byte) {
 		e.grow(end)
 	}
 	e.data = e.data[:end]
-	copy(e.data[at:], key)
-	copy(e.data[at+len(key):], value)
+	if len(key) == usualKey { // Two moves instead of a call to memmove.
+		*(*[usualKey]byte)(e.data[at:]) = *(*[usualKey]byte)(key)
+	} else {
+		copy(e.data[at:], key)
+	}
+	if len(value) > 0 {
+		copy(e.data[at+len(key):], value)
+	}
 	e.list = e.list[:n+1]
 	e.list[n] = span{uint32(at), uint32(at + len(key)), uint32(end), 0}
 	if typename != "" {
 		e.list[n].name = e.number(typename)
 	}
 }
+
+// usualKey is the length of keys that are worth a case of their own: UUIDs, and most natural ids.
+const usualKey = 16
 
 func (e *Events) grow(bytes int) {
 	if uint64(bytes) > math.MaxUint32 {

@@ -14,7 +14,9 @@ var ErrUndecodable = errors.New("undecodable")
 // Type says how a Go type T is written on the wire: under which typename and in which bytes. The zero
 // Type is not usable; Types are made once, by [NewType], [JSON] or [Flat], and are safe for
 // concurrent use.
-type Type[T any] struct {
+type Type[T any] struct{ codec *coding[T] } // One word, which every message passes on.
+
+type coding[T any] struct {
 	typename string
 	appendTo func(dst []byte, v T) ([]byte, error)
 	decode   func(b []byte) (T, error)
@@ -28,7 +30,7 @@ func NewType[T any](typename string, enc func(dst []byte, v T) ([]byte, error), 
 	if err := ValidateTypename(typename); err != nil {
 		panic("statefun: NewType: " + err.Error())
 	}
-	return Type[T]{typename: typename, appendTo: enc, decode: dec}
+	return Type[T]{&coding[T]{typename: typename, appendTo: enc, decode: dec}}
 }
 
 // JSON makes a Type whose wire form is the JSON of T.
@@ -45,36 +47,44 @@ func JSON[T any](typename string) Type[T] {
 }
 
 // Typename is the name of the type on the wire.
-func (t Type[T]) Typename() string { return t.typename }
+func (t Type[T]) Typename() string {
+	if t.codec == nil {
+		return ""
+	}
+	return t.codec.typename
+}
 
 // Append appends the wire form of v to dst.
 func (t Type[T]) Append(dst []byte, v T) ([]byte, error) {
-	out, err := t.appendTo(dst, v)
+	out, err := t.codec.appendTo(dst, v)
 	if err != nil {
-		return dst, fmt.Errorf("%s: encode: %w", t.typename, err)
+		return dst, fmt.Errorf("%s: encode: %w", t.codec.typename, err)
 	}
 	return out, nil
 }
 
 // Decode reads the wire form of a value. It keeps nothing of b. Its errors match [ErrUndecodable].
 func (t Type[T]) Decode(b []byte) (T, error) {
-	v, err := t.decode(b)
+	v, err := t.codec.decode(b)
 	if err != nil {
-		var zero T // And not what a codec has read by then.
-		return zero, fmt.Errorf("%s: %w: %w", t.typename, ErrUndecodable, err)
+		return t.codec.undecodable(err)
 	}
 	return v, nil
+}
+
+func (c *coding[T]) undecodable(err error) (none T, _ error) { // And not what a codec has read by then.
+	return none, fmt.Errorf("%s: %w: %w", c.typename, ErrUndecodable, err)
 }
 
 // IsFixed reports whether T has a fixed size and no pointers, and every T can be encoded: the number
 // types, Bool, and what [Flat] makes. Such values are kept and passed on as they lie in memory, and
 // encoded only where bytes are needed.
-func (t Type[T]) IsFixed() bool { return t.fixed }
+func (t Type[T]) IsFixed() bool { return t.codec != nil && t.codec.fixed }
 
 func (t Type[T]) asFixed() Type[T] {
-	t.fixed = true
+	t.codec.fixed = true
 	return t
 }
 
 // IsZero reports whether t was never made.
-func (t Type[T]) IsZero() bool { return t.decode == nil }
+func (t Type[T]) IsZero() bool { return t.codec == nil }

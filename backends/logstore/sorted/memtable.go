@@ -44,7 +44,7 @@ func NewMemtable(r backend.KeyGroupRange) *Memtable {
 }
 
 // Keep lets a drain leave up to so many bytes of memory for what is put later: to get memory, and to move what grows
-// in it, takes a third of all the time. Otherwise it leaves none.
+// in it, takes up to a quarter of a fold. Otherwise it leaves none.
 func (m *Memtable) Keep(bytes int64) { m.keep = bytes }
 
 // Bytes returns about how much memory it takes.

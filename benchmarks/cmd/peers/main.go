@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command peers compares Millrace with plain Go and with protoactor-go: the same workloads, the same ids,
+// Command peers compares Millrace with plain Go and with Go's actor frameworks: the same workloads, the same ids,
 // the same machine, in the same minutes.
 //
-// Every measurement is a process of its own, so that no program inherits another one's heap, and the
-// programs take turns, so that a slow minute of the machine hits all of them. The median of the rounds
-// counts. Millrace is measured as it ships: by the command loadgen, which is built first.
+// Every measurement is a process of its own, so that no program inherits another one's heap, and the programs
+// take turns, so that a slow minute of the machine hits all of them. The median of the rounds counts. Millrace is
+// measured as it ships: by the command loadgen. All of them are built first. With node and npm there, cmd/durable
+// follows, which compares durable replies with those of Restate.
+//
+// It prints one table and writes every measurement, with the command line, the machine and the commit, to a
+// folder. It fails when a program failed, or when one is far below what it is known to reach: then it was set up
+// badly, and winning against it would mean nothing.
 package main
 
 import (
@@ -16,9 +21,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"syscall"
-
-	"github.com/millrace-io/millrace/benchmarks/rounds"
 )
 
 func main() {
@@ -29,64 +33,49 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
-	if len(args) > 0 && args[0] == childArg {
-		return child(args[1:], stdout, stderr)
-	}
+	o := options{stdout: stdout, stderr: stderr}
 	set := flag.NewFlagSet("peers", flag.ContinueOnError)
 	set.SetOutput(stderr)
-	count := set.Int("rounds", 5, "how often everything is measured; medians are reported")
-	scale := set.Float64("scale", 1, "scale of the message counts; below 1 the run is shorter and says less")
-	keyList := set.String("keys", "1000,100000,1000000", "numbers of keys")
-	loadgen := set.String("loadgen", "", "the command loadgen; built when empty")
-	out := set.String("out", filepath.Join("benchmarks", "results"), "folder for the raw output")
+	set.IntVar(&o.rounds, "rounds", 5, "how often everything is measured; medians are reported")
+	set.Float64Var(&o.scale, "scale", 1, "scale of the message counts; below 1 the run is shorter and says less")
+	only := set.String("only", "", "measure the workloads whose names match this expression: "+names(plan(1))+", "+durableName)
+	set.StringVar(&o.out, "out", filepath.Join("benchmarks", "results"), "folder for the results")
+	readme := set.Bool("readme", false, "measure nothing: write the newest results into README.md")
 	if err := set.Parse(args); err != nil {
 		return 2
 	}
-	keyCounts, err := parseKeyCounts(*keyList)
+	chosen, err := regexp.Compile(*only)
+	if err == nil && (o.rounds < 1 || o.scale <= 0 || o.scale > 100 || set.NArg() > 0) {
+		err = fmt.Errorf("want no arguments, -rounds of at least 1 and -scale above 0, up to 100")
+	}
+	if err == nil {
+		o.cells, o.durable = selected(plan(o.scale), chosen), chosen.MatchString(durableName)
+		if len(o.cells) == 0 && !o.durable {
+			err = fmt.Errorf("-only %q matches none of %s, %s", *only, names(plan(1)), durableName)
+		}
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "peers:", err)
 		return 2
 	}
-	if *count < 1 || *scale <= 0 || *scale > 100 || set.NArg() > 0 {
-		fmt.Fprintln(stderr, "peers: want no arguments, -rounds of at least 1 and -scale above 0, up to 100")
-		return 2
+	if *readme {
+		err = writeReadme("README.md", o.out)
+	} else {
+		err = o.compare(ctx)
 	}
-	if err := compare(ctx, *count, plan(keyCounts, *scale), *loadgen, *out, stdout, stderr); err != nil {
+	if err != nil {
 		fmt.Fprintln(stderr, "peers:", err)
 		return 1
 	}
 	return 0
 }
 
-func compare(ctx context.Context, count int, cells []cell, loadgen, out string, stdout, stderr io.Writer) error {
-	if loadgen == "" {
-		dir, err := os.MkdirTemp("", "peers")
-		if err != nil {
-			return err
+func names(cells []cell) (list string) {
+	for i, c := range cells {
+		if i > 0 {
+			list += ", "
 		}
-		defer os.RemoveAll(dir)
-		if loadgen, err = rounds.BuildLoadgen(ctx, dir); err != nil {
-			return err
-		}
+		list += c.name
 	}
-	var results []result
-	for round := 1; round <= count; round++ {
-		for _, c := range cells {
-			for _, p := range programs {
-				perSecond, err := p.measure(ctx, loadgen, c, uint64(round))
-				if err != nil {
-					return fmt.Errorf("round %d: %s: %s at %d keys: %w", round, p.name, c.workload, c.keys, err)
-				}
-				results = append(results, result{round, c, p.name, perSecond})
-				fmt.Fprintf(stderr, "round %d of %d: %-7s %9d keys  %-13s %9.3f million/s\n", round, count, c.workload, c.keys, p.name, perSecond/1e6)
-			}
-		}
-	}
-	name, err := rounds.Save(ctx, out, "peers", raw(results)+"\n"+table(cells, results))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(stderr, "raw output: %s\n", name)
-	_, err = io.WriteString(stdout, table(cells, results))
-	return err
+	return list
 }

@@ -4,156 +4,142 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/millrace-io/millrace/benchmarks/plaingo"
-	"github.com/millrace-io/millrace/benchmarks/protoactor"
 	"github.com/millrace-io/millrace/benchmarks/rounds"
+	"github.com/millrace-io/millrace/benchmarks/workload"
 	"github.com/millrace-io/millrace/loadgen/keys"
 )
 
-// cell is one comparison.
-type cell struct {
-	workload string
-	keys     int
-	// messages is how many are sent to fast programs, slow to those that would take minutes over them. What
-	// is compared is messages per second, so that the counts need not be the same: they have to be long
-	// enough to measure, on each side.
-	messages, slow int
-}
-
-// plan is everything that is measured in a round.
-func plan(keyCounts []int, scale float64) (cells []cell) {
-	for _, workload := range []string{"counter", "relay"} {
-		for _, n := range keyCounts {
-			c := cell{workload: workload, keys: n}
-			switch {
-			case n <= 10_000:
-				c.messages, c.slow = 40_000_000, 10_000_000
-			case n <= 100_000:
-				c.messages, c.slow = 20_000_000, 1_000_000
-			default:
-				c.messages, c.slow = 20_000_000, 2_000_000
-			}
-			c.messages = max(1, int(float64(c.messages)*scale))
-			c.slow = max(1, int(float64(c.slow)*scale))
-			cells = append(cells, c)
-		}
-	}
-	return cells
-}
-
-// parseKeyCounts reads numbers with commas between them.
-func parseKeyCounts(s string) (counts []int, err error) {
-	for field := range strings.SplitSeq(s, ",") {
-		n, err := strconv.Atoi(field)
-		if err != nil || n < 1 || n > keys.KeysMax {
-			return nil, fmt.Errorf("-keys: %q, want numbers from 1 to %d with commas between them", field, keys.KeysMax)
-		}
-		counts = append(counts, n)
-	}
-	return counts, nil
-}
-
-// program is one of those that are compared.
+// program is one of those that are compared, each a command of its own.
 type program struct {
-	name string
-	slow bool
-	// run runs a workload and returns the messages executed in a second; by workload. nil for Millrace,
-	// which is a command.
-	run map[string]func(keys.Load) (perSecond float64, err error)
+	name    string
+	command string // Its import path.
+	// module is where a framework comes from, whose version goes into the results. Empty for the two others.
+	module string
 }
 
-const millrace = "millrace"
+const (
+	millrace = "Millrace"
+	plainGo  = "plain Go"
+	ours     = "github.com/millrace-io/millrace/"
+)
 
 var programs = []program{
-	{name: millrace},
-	{name: "plain Go", run: map[string]func(keys.Load) (float64, error){
-		"counter": plaingo.Counter, "relay": plaingo.Relay,
-	}},
-	{name: "protoactor-go", slow: true, run: map[string]func(keys.Load) (float64, error){
-		"counter": protoactor.Counter, "relay": protoactor.Relay,
-	}},
+	{millrace, ours + "loadgen/cmd/loadgen", ""},
+	{plainGo, ours + "benchmarks/plaingo", ""},
+	{"protoactor-go", ours + "benchmarks/protoactor", "github.com/asynkron/protoactor-go"},
+	{"hollywood", ours + "benchmarks/hollywood", "github.com/anthdm/hollywood"},
+	{"ergo", ours + "benchmarks/ergo", "ergo.services/ergo"},
+	{"goakt", ours + "benchmarks/goakt", "github.com/tochemey/goakt/v3"},
 }
 
-// measure runs a program in a process of its own.
-func (p program) measure(ctx context.Context, loadgen string, c cell, seed uint64) (perSecond float64, err error) {
+// framework is true of the actor frameworks.
+func (p program) framework() bool { return p.module != "" }
+
+// build builds the commands into a folder and returns them by program, and the versions of the frameworks.
+func build(ctx context.Context, dir string) (commands, versions map[string]string, err error) {
+	commands, versions = map[string]string{}, map[string]string{}
+	for _, p := range programs {
+		if commands[p.name], err = rounds.Build(ctx, dir, p.command); err != nil {
+			return nil, nil, err
+		}
+		if !p.framework() {
+			continue
+		}
+		info, err := buildinfo.ReadFile(commands[p.name])
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, dep := range info.Deps {
+			if dep.Path == p.module {
+				versions[p.name] = dep.Version
+				if dep.Replace != nil {
+					versions[p.name] = dep.Replace.Version
+				}
+			}
+		}
+	}
+	return commands, versions, nil
+}
+
+// hang is when a process is given up: a framework that loses a message never ends.
+const hang = 10 * time.Minute
+
+// args is the command line of a measurement, below the name of the command.
+func (p program) args(c cell, seed uint64) []string {
 	messages := c.messages
-	if p.slow {
+	if p.framework() {
 		messages = c.slow
 	}
-	load := []string{strconv.Itoa(c.keys), strconv.Itoa(messages), string(keys.Uniform), strconv.FormatUint(seed, 10)}
-	if p.name == millrace {
-		out, err := rounds.Output(exec.CommandContext(ctx, loadgen, "engine", "--json", "--workload", c.workload,
-			"--keys", load[0], "--messages", load[1], "--dist", load[2], "--seed", load[3]))
-		if err != nil {
-			return 0, err
-		}
-		return parseReport(out)
+	if p.name != millrace {
+		return workload.Args(c.workload, keys.Load{Keys: c.keys, Messages: messages, Dist: cmp.Or(c.dist, keys.Uniform), Seed: seed})
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
+	args := []string{"engine", "--json", "--workload", c.workload, "--keys", strconv.Itoa(c.keys), "--seed", strconv.FormatUint(seed, 10)}
+	if messages > 0 {
+		args = append(args, "--messages", strconv.Itoa(messages))
 	}
-	out, err := rounds.Output(exec.CommandContext(ctx, self, append([]string{childArg, p.name, c.workload}, load...)...))
-	if err != nil {
-		return 0, err
+	if c.dist != "" {
+		args = append(args, "--dist", string(c.dist))
 	}
-	return strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	if c.across {
+		args = append(args, "--across")
+	}
+	return args
 }
 
-// parseReport reads what loadgen --json has written: the report is its last line.
-func parseReport(out []byte) (perSecond float64, err error) {
+// measure runs a program's command in a process of its own.
+func (p program) measure(ctx context.Context, command string, c cell, seed uint64) (m measurement) {
+	args := p.args(c, seed)
+	m = measurement{Round: int(seed), Cell: c.name, Program: p.name, Command: append([]string{filepath.Base(command)}, args...)}
+	ctx, cancel := context.WithTimeout(ctx, hang)
+	defer cancel()
+	out, err := rounds.Output(exec.CommandContext(ctx, command, args...))
+	if err == nil && p.name == millrace {
+		m.Value, err = parseReport(out, c)
+	} else if err == nil {
+		m.Value, err = strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	}
+	if err != nil {
+		m.Error = err.Error()
+	}
+	return m
+}
+
+// parseReport reads what loadgen --json has written, of which the last line is the report: what the other
+// programs call their value.
+func parseReport(out []byte, c cell) (value float64, err error) {
 	out = bytes.TrimSpace(out)
 	var report struct {
-		PerSecond float64 `json:"invocations_per_s"`
-		Verified  bool    `json:"verified"`
+		Seconds          float64 `json:"seconds"`
+		PerSecond        float64 `json:"invocations_per_s"`
+		BytesPerInstance float64 `json:"bytes_per_instance"`
+		Verified         bool    `json:"verified"`
 	}
 	if err := json.Unmarshal(out[bytes.LastIndexByte(out, '\n')+1:], &report); err != nil {
 		return 0, fmt.Errorf("report of loadgen: %w", err)
 	}
-	if !report.Verified || report.PerSecond <= 0 {
+	switch c.workload {
+	case workload.Memory:
+		value = report.BytesPerInstance
+	case workload.Skynet:
+		nodes, _ := workload.Nodes(c.keys)
+		value = float64(nodes) / report.Seconds
+	default:
+		value = report.PerSecond
+	}
+	if !report.Verified || !(value > 0) {
 		return 0, errors.New("report of loadgen: not verified")
 	}
-	return report.PerSecond, nil
-}
-
-// childArg is the first argument of a process that is to run one program once:
-// PROGRAM WORKLOAD KEYS MESSAGES DIST SEED. It writes the messages per second to stdout.
-const childArg = "-one"
-
-func child(args []string, stdout, stderr io.Writer) (code int) {
-	perSecond, err := one(args)
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return 1
-	}
-	fmt.Fprintln(stdout, perSecond)
-	return 0
-}
-
-func one(args []string) (perSecond float64, err error) {
-	if len(args) != 6 {
-		return 0, fmt.Errorf("%d arguments, want PROGRAM WORKLOAD KEYS MESSAGES DIST SEED", len(args))
-	}
-	keyCount, err1 := strconv.Atoi(args[2])
-	messages, err2 := strconv.Atoi(args[3])
-	seed, err3 := strconv.ParseUint(args[5], 10, 64)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return 0, err
-	}
-	for _, p := range programs {
-		if run := p.run[args[1]]; p.name == args[0] && run != nil {
-			return run(keys.Load{Keys: keyCount, Messages: messages, Dist: keys.Dist(args[4]), Seed: seed})
-		}
-	}
-	return 0, fmt.Errorf("no program %q with a workload %q", args[0], args[1])
+	return value, nil
 }

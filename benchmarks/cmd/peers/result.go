@@ -3,63 +3,86 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"strings"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/millrace-io/millrace/benchmarks/rounds"
 )
 
-// result is one measurement.
-type result struct {
-	round     int
-	cell      cell
-	program   string
-	perSecond float64
+// measurement is one process. Value is what it measured: messages or instances a second, or bytes.
+type measurement struct {
+	Round   int      `json:"round"`
+	Cell    string   `json:"cell"`
+	Program string   `json:"program"`
+	Value   float64  `json:"value,omitzero"`
+	Error   string   `json:"error,omitzero"`
+	Command []string `json:"command"`
 }
 
-// median is the median of one program's measurements of one cell.
-func median(results []result, c cell, program string) float64 {
+// results is a whole run, as it is kept. Cells and programs are kept by name, so that files stay readable when
+// there are others.
+type results struct {
+	Commit       string            `json:"commit"`
+	Machine      rounds.Machine    `json:"machine"`
+	Taken        string            `json:"taken"` // RFC 3339; when the run ended.
+	Rounds       int               `json:"rounds"`
+	Scale        float64           `json:"scale"`
+	Versions     map[string]string `json:"versions"` // Of the programs that are modules.
+	Durable      string            `json:"durable"`  // What the comparison of durable replies said, or why there is none.
+	Measurements []measurement     `json:"measurements"`
+}
+
+// median is the median of one program's measurements of one cell, in the cell's unit; 0 when it has none.
+func (r results) median(c cell, program string) float64 {
 	var values []float64
-	for _, r := range results {
-		if r.cell == c && r.program == program {
-			values = append(values, r.perSecond)
+	for _, m := range r.Measurements {
+		if m.Cell == c.name && m.Program == program && m.Error == "" {
+			values = append(values, c.unit().convert(m.Value))
 		}
 	}
 	return rounds.Median(values)
 }
 
-// table shows the medians, in millions a second, and those of Millrace divided by those of the others.
-func table(cells []cell, results []result) string {
-	var b strings.Builder
-	b.WriteString("| workload | keys |")
-	for _, p := range programs {
-		fmt.Fprintf(&b, " %s |", p.name)
+// ratio is how many times better than one program another is in a cell: above 1 it wins. NaN when one of them has
+// no measurement.
+func (r results) ratio(c cell, program, other string) float64 {
+	a, b := r.median(c, program), r.median(c, other)
+	if a == 0 || b == 0 {
+		return math.NaN()
 	}
-	for _, p := range programs[1:] {
-		fmt.Fprintf(&b, " ÷ %s |", p.name)
+	if c.unit().lowerWins {
+		return b / a
 	}
-	b.WriteString("\n|" + strings.Repeat(" --- |", 1+2*len(programs)) + "\n")
-	for _, c := range cells {
-		fmt.Fprintf(&b, "| %s | %d |", c.workload, c.keys)
-		for _, p := range programs {
-			fmt.Fprintf(&b, " %.2f |", median(results, c, p.name)/1e6)
-		}
-		ours := median(results, c, millrace)
-		for _, p := range programs[1:] {
-			fmt.Fprintf(&b, " %.2f |", ours/median(results, c, p.name))
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
+	return a / b
 }
 
-// raw is every single measurement, with what is needed to judge it.
-func raw(results []result) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# uniform keys, ids of 16 bytes, the load generator on the same cores; the seed is the round\n")
-	fmt.Fprintf(&b, "%5s %-8s %9s %-14s %s\n", "round", "workload", "keys", "program", "messages/s")
-	for _, r := range results {
-		fmt.Fprintf(&b, "%5d %-8s %9d %-14s %.0f\n", r.round, r.cell.workload, r.cell.keys, r.program, r.perSecond)
+// best is the framework that does best in a cell; "" when none has a measurement.
+func (r results) best(c cell) (name string) {
+	for _, p := range programs {
+		if p.framework() && r.median(c, p.name) > 0 && (name == "" || r.ratio(c, p.name, name) > 1) {
+			name = p.name
+		}
 	}
-	return b.String()
+	return name
+}
+
+// latest reads the newest results of a folder: names have their time in them.
+func latest(folder string) (r results, err error) {
+	files, err := filepath.Glob(filepath.Join(folder, "peers-*.json"))
+	if err != nil || len(files) == 0 {
+		return r, fmt.Errorf("no results in %s: run make bench-peers first", folder)
+	}
+	name := slices.Max(files)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", name, err)
+	}
+	return r, nil
 }

@@ -34,11 +34,20 @@ func KindOf(key []byte) byte {
 	return key[0]
 }
 
+// usualID is the length of ids that are worth a case of their own: UUIDs, and most that fit into an envelope.
+const usualID = 16
+
 // AppendStateKey appends the key of an instance's state: the kind, the number of its function type
 // (uvarint) and the id.
 func AppendStateKey(dst []byte, fn envelope.Function, id []byte) []byte {
-	dst = append(dst, KindState)
-	dst = binary.AppendUvarint(dst, uint64(fn))
+	if fn < 0x80 {
+		dst = append(dst, KindState, byte(fn))
+	} else {
+		dst = binary.AppendUvarint(append(dst, KindState), uint64(fn))
+	}
+	if len(id) == usualID { // Two moves instead of a call to memmove.
+		return append(dst, (*[usualID]byte)(id)[:]...)
+	}
 	return append(dst, id...)
 }
 
@@ -80,6 +89,15 @@ func AppendValueNumber(dst []byte, number int) []byte {
 func AppendStampedNumber(dst []byte, number int, stamp int64) []byte {
 	dst = binary.AppendUvarint(dst, uint64(number)<<1|1)
 	return binary.LittleEndian.AppendUint64(dst, uint64(stamp))
+}
+
+// BeginValue is AppendValueNumber and BeginLength.
+func BeginValue(dst []byte, number int) (extended []byte, start int) {
+	if number < 0x40 {
+		dst = append(dst, byte(number)<<1, 0)
+		return dst, len(dst)
+	}
+	return BeginLength(AppendValueNumber(dst, number))
 }
 
 // BeginLength leaves room for the length of what the caller appends next, and EndLength writes it there

@@ -49,6 +49,15 @@ func (a *ahead) look(s *Shard, b *envelope.Batch, group []envelope.Envelope) {
 	prefetch.Lines(&a.lines[0], len(group))
 }
 
+// fetch fetches the rows in slots, at least one.
+func (a *ahead) fetch(fn *Function, slots []uint32) {
+	for i, slot := range slots {
+		row := fn.table.Row(table.Slot(slot))
+		a.rows[i%groupMax], a.lines[i%groupMax] = row, uintptr(unsafe.Pointer(row))
+	}
+	prefetch.Lines(&a.lines[0], len(slots))
+}
+
 func (s *Shard) tag(b *envelope.Batch, e *envelope.Envelope) table.Tag {
 	if lo, hi, ok := e.InlineID(); ok {
 		return s.seed.TagInline(lo, hi, e.IDLen())

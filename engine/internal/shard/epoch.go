@@ -162,16 +162,13 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 }
 
 // encodeGroup encodes the instances in slots that are still dirty: what was written meanwhile has been
-// encoded then, and what was removed is recorded. All rows are touched before the first is encoded, so
+// encoded then, and what was removed is recorded. All rows are fetched before the first is encoded, so
 // that their cache misses overlap.
 func (s *Shard) encodeGroup(fn *Function, slots []uint32, parity int) {
-	var dirty [groupMax]bool
-	for i, slot := range slots {
-		dirty[i%groupMax] = fn.table.Row(table.Slot(slot)).Flags&dirtyFlags[parity] != 0
-	}
-	for i, slot := range slots {
-		if dirty[i%groupMax] {
-			s.encode(fn, fn.table.Row(table.Slot(slot)), parity)
+	s.ahead.fetch(fn, slots)
+	for i := range slots {
+		if row := s.ahead.rows[i%groupMax]; row.Flags&dirtyFlags[parity] != 0 {
+			s.encode(fn, row, parity)
 		}
 	}
 }

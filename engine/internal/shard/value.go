@@ -12,12 +12,12 @@ import (
 
 // encodeValue appends one state value of a row to an entry.
 func (s *Shard) encodeValue(dst []byte, v *Value, row *table.Row) []byte {
+	var start int
 	if v.Expiry == Never {
-		dst = checkpoint.AppendValueNumber(dst, v.Number)
+		dst, start = checkpoint.BeginValue(dst, v.Number)
 	} else {
-		dst = checkpoint.AppendStampedNumber(dst, v.Number, *v.stamp(row.State()))
+		dst, start = checkpoint.BeginLength(checkpoint.AppendStampedNumber(dst, v.Number, *v.stamp(row.State())))
 	}
-	dst, start := checkpoint.BeginLength(dst)
 	at := unsafe.Add(row.State(), v.Offset)
 	if v.Encode == nil {
 		c := (*Cell)(at)

@@ -67,8 +67,8 @@ do not add up; 2: a flag is wrong, and nothing was started.`,
 	set := cmd.Flags()
 	set.SortFlags = false
 	set.StringVar(&f.workload, "workload", string(loadgen.Counter), "counter, relay, pingpong, ring, skynet, timers or memory")
-	set.IntVar(&f.keys, "keys", 1000, "number of keys; always 2 for pingpong, a power of ten for skynet (default for skynet and timers: 1000000)")
-	set.IntVar(&f.messages, "messages", 10_000_000, "messages to execute; follows from --keys for memory and skynet, at most --keys for timers")
+	set.IntVar(&f.keys, "keys", 0, "number of keys (default: 1000; skynet and timers: 1000000; pingpong: always 2)")
+	set.IntVar(&f.messages, "messages", 0, "messages to execute (default: 10000000; timers: a tenth of the keys; memory and skynet: what the keys need)")
 	set.StringVar(&f.dist, "dist", string(keys.Uniform), "how messages fall on keys: uniform, or zipf with exponent 1.1")
 	set.IntVar(&f.stateBytes, "state-bytes", loadgen.StateBytesMin, "state of each instance, its counter of 8 bytes included")
 	set.BoolVar(&f.across, "across", false, "pingpong between two shards instead of within one")
@@ -90,21 +90,11 @@ func (f flags) config(given func(flag string) bool) (loadgen.Config, error) {
 		StateBytes: f.stateBytes, Across: f.across, Shards: f.shards, Profiles: f.profiles,
 		Version: buildVersion(), Commit: buildCommit(),
 	}
-	if c.Workload == loadgen.PingPong && !given("keys") {
-		c.Load.Keys = 2
-	}
-	if (c.Workload == loadgen.Skynet || c.Workload == loadgen.Timers) && !given("keys") {
-		c.Load.Keys = 1_000_000
+	if !given("keys") {
+		c.Load.Keys = defaultKeys(c.Workload)
 	}
 	if !given("messages") {
-		switch c.Workload {
-		case loadgen.Memory:
-			c.Load.Messages = c.Load.Keys
-		case loadgen.Skynet:
-			c.Load.Messages = loadgen.SkynetMessages(c.Load.Keys)
-		case loadgen.Timers:
-			c.Load.Messages = max(1, c.Load.Keys/10)
-		}
+		c.Load.Messages = defaultMessages(c.Workload, c.Load.Keys)
 	}
 	var errs []error
 	var err error
@@ -121,6 +111,28 @@ func (f flags) config(given func(flag string) bool) (loadgen.Config, error) {
 		return c, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return c, errors.Join(f.plot.check(), c.Profiles.Create())
+}
+
+func defaultKeys(w loadgen.Workload) int {
+	switch w {
+	case loadgen.PingPong:
+		return 2
+	case loadgen.Skynet, loadgen.Timers:
+		return 1_000_000
+	}
+	return 1000
+}
+
+func defaultMessages(w loadgen.Workload, keyCount int) int {
+	switch w {
+	case loadgen.Memory:
+		return keyCount
+	case loadgen.Skynet:
+		return loadgen.SkynetMessages(keyCount)
+	case loadgen.Timers:
+		return max(1, keyCount/10)
+	}
+	return 10_000_000
 }
 
 // parseInterval reads a duration, or "off".
