@@ -139,13 +139,14 @@ func (r *run) measure(ctx context.Context) error {
 
 // timed fills in what came of a phase that began at start, when so much had been used.
 func (r *run) timed(ctx context.Context, used Usage, start time.Time, invocations int, feeds ...*feed) error {
-	if err := r.measured(ctx, invocations, feeds...); err != nil {
+	done, err := r.measured(ctx, invocations, feeds...)
+	if err != nil {
 		return err
 	}
 	took := time.Since(start)
 	now := ReadUsage(r.engine)
 	r.report.Seconds = round(took.Seconds(), 6)
-	r.report.Invocations = invocationsOf(now.stats) - invocationsOf(used.stats)
+	r.report.Invocations = done
 	r.report.Fill(used, now)
 	switch r.Workload {
 	case Ring:
@@ -156,7 +157,8 @@ func (r *run) timed(ctx context.Context, used Usage, start time.Time, invocation
 	return nil
 }
 
-// invocationsOf is the load's invocations: all but those of the watches, which keep a shard busy for ever.
+// invocationsOf is the load's invocations: all but those of the watches, which keep their shards busy. While they do
+// it may be too few by some of theirs, which are read after the sum: never too many.
 func invocationsOf(s engine.Stats) int64 {
 	n := s.Invocations()
 	for _, f := range s.Functions {
@@ -176,11 +178,12 @@ func (r *run) checkpoint(ctx context.Context) error {
 
 // phase has feeds send their events and waits until so many invocations have come of it.
 func (r *run) phase(ctx context.Context, invocations int, feeds ...*feed) error {
-	return r.watched(ctx, invocations, func(int64, int) {}, feeds...)
+	_, err := r.watched(ctx, invocations, func(int64, int) {}, feeds...)
+	return err
 }
 
 // measured is a phase that is shown while it lasts.
-func (r *run) measured(ctx context.Context, invocations int, feeds ...*feed) error {
+func (r *run) measured(ctx context.Context, invocations int, feeds ...*feed) (done int64, err error) {
 	const showEvery = 200 // Looks.
 	start, all := time.Now(), int64(invocations)
 	show := r.Progress
@@ -197,8 +200,8 @@ func (r *run) measured(ctx context.Context, invocations int, feeds ...*feed) err
 	}, feeds...)
 }
 
-// watched is a phase that look is told of, every millisecond.
-func (r *run) watched(ctx context.Context, invocations int, look func(done int64, look int), feeds ...*feed) error {
+// watched is a phase that look is told of, every millisecond. It returns how many invocations there were by then.
+func (r *run) watched(ctx context.Context, invocations int, look func(done int64, look int), feeds ...*feed) (int64, error) {
 	for _, f := range feeds {
 		close(f.begin)
 	}
@@ -210,10 +213,10 @@ func (r *run) watched(ctx context.Context, invocations int, look func(done int64
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return 0, ctx.Err()
 		case err := <-r.ended:
 			if err != nil {
-				return err
+				return 0, err
 			}
 			r.ended = nil // All feeds have ended, and with them the engine's run.
 		}
@@ -221,13 +224,13 @@ func (r *run) watched(ctx context.Context, invocations int, look func(done int64
 		for _, s := range stats.Shards {
 			failed += s.Failures
 		}
-		done := invocationsOf(stats)
-		look(done-before, n)
+		done := invocationsOf(stats) - before
+		look(done, n)
 		switch {
 		case failed > 0:
-			return fmt.Errorf("%d invocations failed; the engine's log says why", failed)
-		case done >= r.expected:
-			return nil
+			return 0, fmt.Errorf("%d invocations failed; the engine's log says why", failed)
+		case done >= int64(invocations):
+			return done, nil
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
-// Part is one shard's share of an epoch: puts and deletes, in the order in which they apply. Later
-// changes of a key win. The bytes are borrowed: they are reused once Commit has returned.
+// Part is one shard's share of an epoch, or a piece of it: puts and deletes, in the order in which they apply. Later
+// changes of a key win, and the pieces of a shard are in order too. The bytes are borrowed: they are reused once Commit has returned.
 type Part struct {
 	Shard   int
 	Changes []byte

@@ -25,6 +25,8 @@ type Coordinator struct {
 
 	epoch     statefun.Epoch // The open one.
 	closing   bool
+	has       []bool // By shard: its part is there;
+	there     int    // and how many are.
 	parts     []backend.Part
 	egress    [][]*envelope.Batch // By shard.
 	bytes     int64
@@ -36,7 +38,7 @@ type Coordinator struct {
 func NewCoordinator(shards, sources int) *Coordinator {
 	return &Coordinator{
 		shards: shards, sources: sources, epoch: 1,
-		parts:  make([]backend.Part, 0, shards+1), // Room for that of the outbox.
+		has:    make([]bool, shards),
 		egress: make([][]*envelope.Batch, shards),
 	}
 }
@@ -66,16 +68,18 @@ func (c *Coordinator) Announce() (epoch statefun.Epoch, ok bool) {
 func (c *Coordinator) Closing() bool { return c.closing }
 
 // AddPart takes a shard's share of the closing epoch.
-func (c *Coordinator) AddPart(epoch statefun.Epoch, now clock.Instant, p backend.Part, egress []*envelope.Batch) {
+func (c *Coordinator) AddPart(epoch statefun.Epoch, now clock.Instant, shard int, changes []backend.Part, egress []*envelope.Batch) {
 	c.expect(epoch)
-	for _, have := range c.parts {
-		if have.Shard == p.Shard {
-			invariant.Failf("coordinator: a second part of shard %d for epoch %d", p.Shard, epoch)
-		}
+	if c.has[shard] {
+		invariant.Failf("coordinator: a second part of shard %d for epoch %d", shard, epoch)
 	}
-	c.parts = append(c.parts, p)
-	c.egress[p.Shard] = egress
-	c.bytes += int64(len(p.Changes))
+	c.has[shard] = true
+	c.there++
+	c.parts = append(c.parts, changes...)
+	c.egress[shard] = egress
+	for i := range changes {
+		c.bytes += int64(len(changes[i].Changes))
+	}
 	c.now = max(c.now, now)
 }
 
@@ -99,7 +103,7 @@ func (c *Coordinator) expect(epoch statefun.Epoch) {
 // Epoch is everything that one epoch consists of. Its slices are valid until Committed.
 type Epoch struct {
 	Checkpoint backend.Checkpoint
-	Parts      []backend.Part
+	Parts      []backend.Part      // By shard, and in order.
 	Egress     [][]*envelope.Batch // By shard: the order in which records leave (P35).
 	Bytes      int64               // Of all parts.
 }
@@ -107,10 +111,10 @@ type Epoch struct {
 // Complete returns the closing epoch once everything is there. The checkpoint lacks what the coordinator
 // does not know: application, generation, key groups and names.
 func (c *Coordinator) Complete() (e Epoch, ok bool) {
-	if !c.closing || len(c.parts) < c.shards || len(c.positions) < c.sources+len(c.carried) {
+	if !c.closing || c.there < c.shards || len(c.positions) < c.sources+len(c.carried) {
 		return Epoch{}, false
 	}
-	slices.SortFunc(c.parts, func(a, b backend.Part) int { return cmp.Compare(a.Shard, b.Shard) })
+	slices.SortStableFunc(c.parts, func(a, b backend.Part) int { return cmp.Compare(a.Shard, b.Shard) })
 	slices.SortFunc(c.positions, func(a, b backend.SourcePosition) int { return cmp.Compare(a.Source, b.Source) })
 	return Epoch{
 		Checkpoint: backend.Checkpoint{Epoch: c.epoch - 1, CreatedAt: int64(c.now), Sources: c.positions},
@@ -124,6 +128,8 @@ func (c *Coordinator) Complete() (e Epoch, ok bool) {
 func (c *Coordinator) Committed() {
 	c.closing = false
 	c.parts, c.positions = c.parts[:0], append(c.positions[:0], c.carried...)
+	c.there = 0
+	clear(c.has)
 	clear(c.egress)
 	c.bytes, c.now = 0, 0
 }

@@ -63,7 +63,7 @@ func TestCoordinator(t *testing.T) {
 					c.Committed()
 					epoch++
 				case "part":
-					c.AddPart(epoch, 0, backend.Part{Shard: int(who[0] - '0')}, nil)
+					c.AddPart(epoch, 0, int(who[0]-'0'), nil, nil)
 				case "position":
 					c.AddPosition(epoch, backend.SourcePosition{Source: who})
 				}
@@ -86,7 +86,8 @@ func TestCoordinatorComplete(t *testing.T) {
 	for round := statefun.Epoch(1); round <= 2; round++ {
 		c.Announce()
 		for i, shard := range []int{2, 0, 1} {
-			c.AddPart(round, clock.Instant(100+10*(i%2)), backend.Part{Shard: shard, Changes: make([]byte, shard+1)}, records[shard:shard+1])
+			pieces := []backend.Part{{Shard: shard, Changes: make([]byte, shard+1)}, {Shard: shard, Changes: make([]byte, 10)}}
+			c.AddPart(round, clock.Instant(100+10*(i%2)), shard, pieces, records[shard:shard+1])
 		}
 		c.AddPosition(round, backend.SourcePosition{Source: "b", Position: []byte("2")})
 		c.AddPosition(round, backend.SourcePosition{Source: "a", Position: []byte("1")})
@@ -97,12 +98,13 @@ func TestCoordinatorComplete(t *testing.T) {
 		if cp := e.Checkpoint; cp.Epoch != round || cp.CreatedAt != 110 || len(cp.Sources) != 2 || cp.Sources[0].Source != "a" || string(cp.Sources[1].Position) != "2" {
 			t.Errorf("checkpoint %+v", cp)
 		}
-		if e.Bytes != 1+2+3 || len(e.Parts) != 3 || len(e.Egress) != 3 {
-			t.Errorf("%d bytes in %d parts, records of %d shards; want 6, 3, 3", e.Bytes, len(e.Parts), len(e.Egress))
+		if e.Bytes != 1+2+3+3*10 || len(e.Parts) != 6 || len(e.Egress) != 3 {
+			t.Errorf("%d bytes in %d parts, records of %d shards; want 36, 6, 3", e.Bytes, len(e.Parts), len(e.Egress))
 		}
-		for shard, p := range e.Parts {
-			if p.Shard != shard || len(p.Changes) != shard+1 || !slices.Equal(e.Egress[shard], records[shard:shard+1]) {
-				t.Errorf("part %d is of shard %d, with %d bytes", shard, p.Shard, len(p.Changes))
+		for i, p := range e.Parts {
+			want := []int{i/2 + 1, 10}[i%2]
+			if p.Shard != i/2 || len(p.Changes) != want || !slices.Equal(e.Egress[i/2], records[i/2:i/2+1]) {
+				t.Errorf("part %d is of shard %d, with %d bytes; want shard %d, %d bytes", i, p.Shard, len(p.Changes), i/2, want)
 			}
 		}
 		c.Committed()
@@ -119,7 +121,7 @@ func TestCoordinatorCarries(t *testing.T) {
 	c.Carry(carried)
 	for round := statefun.Epoch(1); round <= 3; round++ {
 		c.Announce()
-		c.AddPart(round, 0, backend.Part{}, nil)
+		c.AddPart(round, 0, 0, nil, nil)
 		if _, ok := c.Complete(); ok {
 			t.Fatalf("epoch %d is complete without its source", round)
 		}
@@ -134,17 +136,17 @@ func TestCoordinatorCarries(t *testing.T) {
 
 // A part that cannot be: some shard is not where it says it is, and the checkpoint would not be a cut.
 func TestCoordinatorInvariants(t *testing.T) {
-	part, position := backend.Part{Shard: 1}, backend.SourcePosition{Source: "a"}
+	position := backend.SourcePosition{Source: "a"}
 	tests := []struct {
 		name string
 		f    func(c *Coordinator)
 	}{
-		{"a part before the announcement", func(c *Coordinator) { c.AddPart(1, 0, part, nil) }},
+		{"a part before the announcement", func(c *Coordinator) { c.AddPart(1, 0, 1, nil, nil) }},
 		{"a position before the announcement", func(c *Coordinator) { c.AddPosition(1, position) }},
-		{"a part of the open epoch", func(c *Coordinator) { c.Announce(); c.AddPart(2, 0, part, nil) }},
+		{"a part of the open epoch", func(c *Coordinator) { c.Announce(); c.AddPart(2, 0, 1, nil, nil) }},
 		{"a position of the open epoch", func(c *Coordinator) { c.Announce(); c.AddPosition(2, position) }},
-		{"a part of an epoch that is committed", func(c *Coordinator) { c.Announce(); c.Committed(); c.AddPart(1, 0, part, nil) }},
-		{"two parts of a shard", func(c *Coordinator) { c.Announce(); c.AddPart(1, 0, part, nil); c.AddPart(1, 0, part, nil) }},
+		{"a part of an epoch that is committed", func(c *Coordinator) { c.Announce(); c.Committed(); c.AddPart(1, 0, 1, nil, nil) }},
+		{"two parts of a shard", func(c *Coordinator) { c.Announce(); c.AddPart(1, 0, 1, nil, nil); c.AddPart(1, 0, 1, nil, nil) }},
 		{"two positions of a source", func(c *Coordinator) { c.Announce(); c.AddPosition(1, position); c.AddPosition(1, position) }},
 	}
 	for _, tt := range tests {

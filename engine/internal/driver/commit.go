@@ -52,7 +52,7 @@ const (
 func (e *Epochs) persist(ctx context.Context, cp backend.Checkpoint, parts []backend.Part) error {
 	for pause := commitRetryFirst; ; pause = min(2*pause, commitRetryMost) {
 		if planted.RetriedOtherwise && pause > commitRetryFirst {
-			parts = parts[:e.shards]
+			parts = slices.DeleteFunc(slices.Clone(parts), func(p backend.Part) bool { return p.Shard == e.shards })
 		}
 		err := e.backend.Commit(ctx, cp, parts)
 		switch {

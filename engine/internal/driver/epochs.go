@@ -191,7 +191,7 @@ func (e *Epochs) Finish() { e.last = true }
 func (e *Epochs) SweepNow(ctx context.Context) error { return e.sweep(ctx) }
 
 func (e *Epochs) addPart(p Part) {
-	e.coordinator.AddPart(p.Epoch, p.Now, p.Part.Part, p.Egress)
+	e.coordinator.AddPart(p.Epoch, p.Now, p.Shard, p.Changes, p.Egress)
 	e.numbers = max(e.numbers, p.Numbers)
 	e.tickets = append(e.tickets, p.Tickets...)
 }

@@ -101,7 +101,7 @@ func (o *office) turn(begin bool) error {
 // part has a shard hand its part of the closing epoch over, with records and the tickets of those who wait.
 func (o *office) part(number int, records []string, tickets ...string) {
 	p := Part{Part: shard.Part{
-		Part: backend.Part{Shard: number}, Epoch: o.announce.Epoch() - 1, Now: clock.Instant(1000 + number), Numbers: uint64(70 - number),
+		Shard: number, Changes: []backend.Part{{Shard: number}}, Epoch: o.announce.Epoch() - 1, Now: clock.Instant(1000 + number), Numbers: uint64(70 - number),
 	}}
 	for _, r := range records {
 		b := envelope.New(1)

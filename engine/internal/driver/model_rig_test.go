@@ -154,7 +154,8 @@ func (r *rig) answer(err error) {
 // part is a shard's, as Epochs gets it.
 func (r *rig) part(e event) (p Part) {
 	p.Epoch = statefun.Epoch(e.epoch)
-	p.Shard, p.Changes = int(e.who), []byte{byte(e.image.counted), byte(e.image.inFlight)}
+	p.Shard = int(e.who)
+	p.Changes = []backend.Part{{Shard: p.Shard, Changes: []byte{byte(e.image.counted), byte(e.image.inFlight)}}}
 	for record := range uint8(recordsMax) {
 		if e.emitted.has(record) {
 			b := envelope.New(1)

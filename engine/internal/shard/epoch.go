@@ -27,11 +27,11 @@ type epochs struct {
 	fn, word int
 	drained  bool
 
-	record  int       // The word in the set of records to go on from.
-	changes [2][]byte // By parity.
-	key     []byte    // Scratch.
-	value   []byte    // Likewise.
-	image   []byte    // Likewise.
+	record  int        // The word in the set of records to go on from.
+	changes [2]changes // By parity.
+	key     []byte     // Scratch.
+	value   []byte     // Likewise.
+	image   []byte     // Likewise.
 }
 
 // dirtyFlags[p] marks a row as dirty in an epoch of parity p.
@@ -41,9 +41,10 @@ func (e *epochs) parity() int { return int(e.now & 1) }
 
 // Part is the shard's share of an epoch.
 type Part struct {
-	backend.Part
-	Epoch statefun.Epoch
-	Now   clock.Instant // The shard's high water (P37).
+	Shard   int
+	Changes []backend.Part // In order; none: nothing has changed.
+	Epoch   statefun.Epoch
+	Now     clock.Instant // The shard's high water (P37).
 	// Numbers is the greatest number of a message so far (P11).
 	Numbers uint64
 	Egress  []*envelope.Batch // Records in order; their envelopes carry the egress's number.
@@ -76,9 +77,6 @@ func (s *Shard) receive(b *envelope.Batch) (inFlight bool) {
 	return b.Epoch < s.epoch.now
 }
 
-// changesKept is the buffer that stays, however little an epoch changes.
-const changesKept = 4 << 20
-
 // Cut ends the open epoch at this batch boundary: what has been left in the outlets belongs to it, a
 // marker goes behind, and what is dirty now is frozen, without copying it. A shard that is in epoch
 // already ignores the announcement (P3).
@@ -94,12 +92,7 @@ func (s *Shard) Cut(epoch statefun.Epoch) {
 	s.epoch.now = epoch
 	s.epoch.closing, s.epoch.drained = true, false
 	s.epoch.markers, s.epoch.fn, s.epoch.word, s.epoch.record = 0, 0, 0, 0
-	// P5: the epoch before the one that closes now is committed, so its bytes are free.
-	open := &s.epoch.changes[s.epoch.parity()]
-	if cap(*open) > changesKept && len(*open) < cap(*open)/8 { // After a peak.
-		*open = nil
-	}
-	*open = (*open)[:0]
+	s.epoch.changes[s.epoch.parity()].reset() // P5: the epoch before the one that closes now is committed.
 	for to := range len(s.outlets) - extraOutlets {
 		o := &s.outlets[to]
 		if planted.NoMarkerOnIdleRing && len(o.batches) == 0 {
@@ -118,7 +111,7 @@ func (s *Shard) Changed() bool {
 			return true
 		}
 	}
-	return s.fresh[parity].any || len(s.epoch.changes[parity]) > 0
+	return s.fresh[parity].any || s.epoch.changes[parity].bytes() > 0
 }
 
 // Closing reports whether an epoch is closing: then the shard has work to do and must not sleep for
@@ -135,7 +128,7 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 		return false
 	}
 	parity := s.epoch.parity() ^ 1
-	start := len(s.epoch.changes[parity])
+	start := s.epoch.changes[parity].bytes()
 	if most = s.encodeRecords(parity, most); most == 0 {
 		return true
 	}
@@ -152,7 +145,7 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 				break
 			}
 			s.encodeGroup(fn, slots[:n], parity)
-			if most -= n; most == 0 || len(s.epoch.changes[parity])-start > sliceBytes {
+			if most -= n; most == 0 || s.epoch.changes[parity].bytes()-start > sliceBytes {
 				return true
 			}
 		}
@@ -185,7 +178,7 @@ func (s *Shard) Part() (p Part, ok bool) {
 	}
 	s.epoch.closing = false
 	p = Part{
-		Part:  backend.Part{Shard: s.id, Changes: s.epoch.changes[s.epoch.parity()^1]},
+		Shard: s.id, Changes: s.epoch.changes[s.epoch.parity()^1].parts(s.id),
 		Epoch: s.epoch.now - 1,
 		Now:   s.now, Numbers: s.numbers,
 		Egress: s.sealed, EgressBytes: s.sealedBytes,
@@ -220,7 +213,7 @@ func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 	}
 	row.Flags |= flagStored
 	// Written where it will stay: what lies in between would be copied twice, for every dirty instance.
-	changes := s.epoch.changes[parity]
+	changes := s.epoch.changes[parity].begin()
 	id := fn.table.ID(row)
 	changes = backend.AppendPutHead(changes, s.groupOf(row.Hash), checkpoint.StateKeyBytes(fn.number, len(id)))
 	changes = checkpoint.AppendStateKey(changes, fn.number, id)
@@ -240,7 +233,7 @@ func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 	if fn.IdleAfter > 0 {
 		changes = checkpoint.AppendTouched(changes, *fn.messagedAt(row))
 	}
-	s.epoch.changes[parity] = checkpoint.EndLength(changes, start)
+	s.epoch.changes[parity].end(checkpoint.EndLength(changes, start))
 	s.Counts.Encoded++
 }
 

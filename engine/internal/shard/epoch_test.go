@@ -141,7 +141,7 @@ func TestEncodeFrozenPortions(t *testing.T) {
 	}
 	p, ok := r.s.Part()
 	if n := 0; ok {
-		for _, err := range p.All() {
+		for _, err := range whole(p).All() {
 			if n++; err != nil {
 				t.Fatal(err)
 			}
@@ -309,11 +309,11 @@ func TestPartBytesStay(t *testing.T) {
 	r.cut()
 	r.s.EncodeFrozen(10)
 	p, _ := r.s.Part()
-	before := string(p.Changes)
+	before := string(whole(p).Changes)
 	for i := range 100 {
 		r.step(fmt.Sprintf("b%d +1", i), fmt.Sprintf("b%d ~", i), "a +1")
 	}
-	if string(p.Changes) != before || statefun.Epoch(1) != p.Epoch {
+	if string(whole(p).Changes) != before || statefun.Epoch(1) != p.Epoch {
 		t.Error("the part was changed while it may be in the middle of its commit")
 	}
 }

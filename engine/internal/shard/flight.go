@@ -190,12 +190,14 @@ func (s *Shard) groupOf(hash uint64) statefun.KeyGroup {
 // put and delete append a change to the part of an epoch.
 func (s *Shard) put(parity int, group statefun.KeyGroup, key, value []byte) {
 	if !s.epoch.off {
-		s.epoch.changes[parity] = backend.AppendPut(s.epoch.changes[parity], group, key, value)
+		c := &s.epoch.changes[parity]
+		c.end(backend.AppendPut(c.begin(), group, key, value))
 	}
 }
 
 func (s *Shard) delete(parity int, group statefun.KeyGroup, key []byte) {
 	if !s.epoch.off {
-		s.epoch.changes[parity] = backend.AppendDelete(s.epoch.changes[parity], group, key)
+		c := &s.epoch.changes[parity]
+		c.end(backend.AppendDelete(c.begin(), group, key))
 	}
 }

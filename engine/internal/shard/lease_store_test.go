@@ -22,7 +22,7 @@ func (r *rig) takePart() {
 	for r.s.EncodeFrozen(1) {
 	}
 	p, _ := r.s.Part()
-	for c, err := range p.All() {
+	for c, err := range whole(p).All() {
 		if err != nil {
 			r.t.Fatal(err)
 		}

@@ -200,7 +200,7 @@ func (r *remoteRig) part() string {
 		r.t.Fatalf("the part is not complete")
 	}
 	var all []string
-	for c, err := range p.All() {
+	for c, err := range whole(p).All() {
 		if err != nil {
 			r.t.Fatal(err)
 		}

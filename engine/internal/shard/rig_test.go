@@ -335,6 +335,15 @@ func (r *rig) part() string {
 	return states
 }
 
+// whole puts the pieces of a part together.
+func whole(p Part) backend.Part {
+	all := backend.Part{Shard: p.Shard}
+	for _, piece := range p.Changes {
+		all.Changes = append(all.Changes, piece.Changes...)
+	}
+	return all
+}
+
 // parts is part that also returns what the part says of messages in flight: "wait a test/word:+1, gone b".
 func (r *rig) parts() (states, messages string) {
 	r.t.Helper()
@@ -345,7 +354,7 @@ func (r *rig) parts() (states, messages string) {
 		r.t.Fatalf("the part is not complete: %d markers, drained %v", r.s.epoch.markers, r.s.epoch.drained)
 	}
 	var state, other []string
-	for c, err := range p.All() {
+	for c, err := range whole(p).All() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
