@@ -70,7 +70,7 @@ func (r results) plot(cells []cell, file string) error {
 		p.Add(scatter)
 		p.Legend.Add(program.name, scatter)
 	}
-	p.Y.Min, p.Y.Max = p.Y.Min*0.7, p.Y.Max*1.4 // Room for whole marks.
+	p.Y.Min, p.Y.Max = p.Y.Min*0.7, p.Y.Max*1.4      // Room for whole marks.
 	p.X.Min, p.X.Max = -0.5, float64(len(shown))+0.5 // Room for the legend at the right.
 	return p.Save(vg.Length(len(shown)+2)*2.6*vg.Centimeter, 11*vg.Centimeter, file)
 }

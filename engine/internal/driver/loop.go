@@ -34,6 +34,10 @@ const (
 	outsideEvery = 64
 	// idleTurns is how often a loop that finds nothing lets others run and looks again before it sleeps.
 	idleTurns = 20
+	// yieldEvery is how many turns go by before a busy loop, or pump, lets others run. There are more of them than
+	// processors, and the scheduler takes a processor away from who does not give it up only after ten milliseconds
+	// or more: for so long markers, commits and messages would wait.
+	yieldEvery = 32
 	// publishEvery is how many turns go by before a busy loop shows its counters.
 	publishEvery = 64
 )
@@ -167,7 +171,9 @@ func (l *Loop) Run() {
 	idle := 0
 	for {
 		if l.Turn(l.clock.Now()) && !l.stop.Load() {
-			idle = 0
+			if idle = 0; l.turns%yieldEvery == 0 {
+				runtime.Gosched()
+			}
 			continue
 		}
 		if l.stop.Load() {

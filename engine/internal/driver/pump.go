@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -162,7 +163,10 @@ func (p *Pump) mayRead() bool {
 }
 
 func (p *Pump) turnUntil(ctx context.Context) {
-	for ctx.Err() == nil {
+	for turns := 1; ctx.Err() == nil; turns++ {
+		if turns%yieldEvery == 0 {
+			runtime.Gosched()
+		}
 		wait := p.announce.Context(p.epoch)
 		switch {
 		case p.Quiet():
