@@ -5,7 +5,8 @@ package driver
 // flush hands over what the turn has left in the outlets, and accounts for it: first what it adds, so
 // that queued bytes never dip while something is on its way.
 func (l *Loop) flush() (any bool) {
-	var produced int64
+	produced := l.passed
+	l.passed = 0
 	for to := range l.out {
 		for _, b := range l.shard.Peek(to) {
 			produced += b.Bytes()
@@ -82,8 +83,15 @@ func (l *Loop) emit() (any bool) {
 	return any
 }
 
+// reclaimBelow is how few spare batches a shard has when it looks for others: not in every turn, for each look
+// takes a cache line away from a peer.
+const reclaimBelow = 8
+
 // reclaim takes back the batches that other shards have emptied.
 func (l *Loop) reclaim() {
+	if l.shard.Spares() >= reclaimBelow {
+		return
+	}
 	for to, r := range l.out {
 		if to == l.shard.ID() {
 			continue

@@ -32,6 +32,9 @@ const (
 	// outsideEvery is how many turns full of internal work go by before ingress gets a batch in all the
 	// same. Internal work comes first: what is inside should get out before more comes in.
 	outsideEvery = 64
+	// spins is how often a loop that finds nothing looks again before it lets others run: for the fraction of a
+	// microsecond in which a peer answers, which is less than the scheduler takes.
+	spins = 40
 	// idleTurns is how often a loop that finds nothing lets others run and looks again before it sleeps.
 	idleTurns = 20
 	// yieldEvery is how many turns go by before a busy loop, or pump, lets others run. There are more of them than
@@ -69,6 +72,7 @@ type Loop struct {
 	sealed    bool // The last epoch has ended: nothing that happens now leaves (P40),
 	over      bool // and its part has been handed over.
 	consumed  int64
+	passed    int64          // What the shard has sent itself since the last flush, and has got.
 	accounted int64          // What the shard holds that counts as queued: waiting messages and egress records.
 	emitted   int64          // The records among it.
 	touched   statefun.Epoch // The newest in which there was something to do.
@@ -180,6 +184,9 @@ func (l *Loop) Run() {
 			l.publish()
 			return
 		}
+		if l.spin() {
+			continue
+		}
 		if idle++; idle < idleTurns {
 			runtime.Gosched()
 			continue
@@ -189,6 +196,16 @@ func (l *Loop) Run() {
 		l.gate.NotifyOpen()
 		l.parker.Park(l.ready, l.untilTimer())
 	}
+}
+
+// spin waits a moment, and reports whether there is something to do.
+func (l *Loop) spin() bool {
+	for range spins {
+		if l.ready() {
+			return true
+		}
+	}
+	return false
 }
 
 // untilTimer returns how long to sleep: not at all when a timer came due since the turn.
@@ -296,6 +313,9 @@ func ReplyWeight(r *remote.Reply) int {
 func (l *Loop) takeInside(now clock.Instant) (any bool) {
 	for range l.pace.Batches {
 		b := l.nextInside()
+		if b == nil && l.passOwn() {
+			b = l.nextInside()
+		}
 		if b == nil {
 			return any
 		}
@@ -306,6 +326,17 @@ func (l *Loop) takeInside(now clock.Instant) (any bool) {
 		} else {
 			l.inside[l.next].Return(b)
 		}
+	}
+	return any
+}
+
+// passOwn hands the shard what it has sent itself without waiting for the end of the turn, when there is nothing
+// else: a message that goes from instance to instance then costs a batch and not a turn.
+func (l *Loop) passOwn() (any bool) {
+	for _, b := range l.shard.Drain(l.shard.ID()) {
+		l.passed += b.Bytes()
+		l.out[l.shard.ID()].Push(b)
+		any = true
 	}
 	return any
 }

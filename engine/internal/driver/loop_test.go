@@ -162,7 +162,7 @@ func TestLoopTickets(t *testing.T) {
 	f.want("told by epoch 10", f.told, "early", "answer early")
 	f.settle()
 	f.epoch(false)
-	f.want("told by epoch 11", f.told, "early", "answer early", "late", "answer late", "another", "answer another")
+	f.want("told by epoch 11", f.told, "early", "answer early", "another", "answer another", "late", "answer late")
 	f.want("answers", f.answers, "early", "late", "another")
 
 	f.told = nil

@@ -257,6 +257,9 @@ func (s *Shard) Recycle(b *envelope.Batch) {
 
 const spareMax = 512
 
+// Spares returns how many empty batches there are for reuse.
+func (s *Shard) Spares() int { return len(s.spare) }
+
 func (s *Shard) take() *envelope.Batch {
 	if n := len(s.spare) - 1; n >= 0 {
 		b := s.spare[n]
