@@ -53,8 +53,7 @@ var knownRatios = []known{
 	{"hollywood", "counter/hot", 15.7 / 78},
 	{"protoactor-go", "relay/1000", 12.0 / 62},
 	{"protoactor-go", "relay/100000", 0.75 / 25},
-	{"protoactor-go", "relay/1000000", 0.44 / 3.3},
-	// The others, in one round of this command with a quarter of the messages.
+	// The others, in one round of this command with a quarter to a half of the messages.
 	{"hollywood", "counter/1000", 5.8 / 66},
 	{"ergo", "counter/1000", 2.2 / 66},
 	{"goakt", "counter/1000", 1.3 / 66},
@@ -69,4 +68,14 @@ var knownRatios = []known{
 	{"hollywood", "relay/100000", 0.7 / 49},
 	{"ergo", "relay/100000", 0.52 / 49},
 	{"goakt", "relay/100000", 0.87 / 49},
+	{"hollywood", "counter/1000000", 0.26 / 4.2},
+	{"ergo", "counter/1000000", 0.11 / 4.2},
+	{"goakt", "counter/1000000", 0.47 / 4.2},
+	{"hollywood", "counter/zipf", 2.2 / 36},
+	{"ergo", "counter/zipf", 0.69 / 36},
+	{"goakt", "counter/zipf", 1.4 / 36},
+	{"protoactor-go", "relay/1000000", 0.4 / 7.6},
+	{"hollywood", "relay/1000000", 0.78 / 7.6},
+	{"ergo", "relay/1000000", 0.54 / 7.6},
+	{"goakt", "relay/1000000", 0.73 / 7.6},
 }

@@ -65,13 +65,10 @@ func (s *Shard) tag(b *envelope.Batch, e *envelope.Envelope) table.Tag {
 	return s.seed.Tag(b.ID(e))
 }
 
-// resolve finds the instance of message j of the group, or makes it.
+// resolve finds the instance of message j of the group, which is not its candidate, or makes it.
 func (s *Shard) resolve(fn *Function, b *envelope.Batch, e *envelope.Envelope, j int) (table.Slot, *table.Row) {
 	t := fn.table
 	lo, hi, inline := e.InlineID()
-	if row := s.ahead.rows[j%groupMax]; row != nil && inline && row.IsInline(e.Hash, lo, hi, e.IDLen()) {
-		return s.ahead.slots[j%groupMax], row
-	}
 	key := table.Key{Hash: e.Hash, Tag: s.ahead.tags[j%groupMax], Lo: lo, Hi: hi, ID: b.ID(e), Inline: inline}
 	slot, ok := t.Find(&key)
 	if !ok {

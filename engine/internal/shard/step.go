@@ -90,7 +90,10 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 // deliver runs message j of the group at its instance, or lets it wait behind those that wait there already.
 func (s *Shard) deliver(b *envelope.Batch, e *envelope.Envelope, j int) {
 	fn := s.fns[e.Function]
-	slot, row := s.resolve(fn, b, e, j)
+	slot, row := s.ahead.slots[j%groupMax], s.ahead.rows[j%groupMax]
+	if lo, hi, ok := e.InlineID(); !ok || row == nil || !row.IsInline(e.Hash, lo, hi, e.IDLen()) {
+		slot, row = s.resolve(fn, b, e, j)
+	}
 	switch {
 	case row.Flags&flagQueued != 0 || e.IsControl():
 		s.deliverQueued(fn, slot, row, b, e)
