@@ -149,3 +149,51 @@ func TestStartPositionOfNobody(t *testing.T) {
 		}
 	})
 }
+
+// slowSource does not answer when it is opened, as a broker that is away, until it is told to or the engine closes.
+type slowSource struct {
+	latestSource
+	answer chan struct{}
+}
+
+func (s *slowSource) Open(ctx context.Context, position []byte) error {
+	select {
+	case <-s.answer:
+		return s.latestSource.Open(ctx, position)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A source that takes its time to open holds nobody up: epochs end, and whoever waits for one is told. Its position
+// is in the store when it has one, and an engine that closes meanwhile closes it.
+func TestSlowOpen(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			source := &slowSource{latestSource: latestSource{end: 7}, answer: make(chan struct{})}
+			l := &life{t: t, store: model(t)}
+			e := l.start(engine.Config{}, probeModule(sayTwice), bind(func(b *engine.Binder) {
+				engine.Connect(b, words, source)
+				engine.RouteKey(b, words, Do)
+			}))
+			goOn(t, e)
+			for range 3 {
+				if err := Do.To("a").Submit(t.Context(), e, "hello", engine.Durable()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := l.latest().Sources; len(got) != 0 {
+				t.Errorf("positions %+v are stored of a source that is not open", got)
+			}
+			if !answers {
+				return // It is closed by the test's end.
+			}
+			close(source.answer)
+			synctest.Wait()
+			wantItems(t, &source.log, "open ", "poll 7")
+			if got := l.latest().Sources; len(got) != 1 || !slices.Equal(got[0].Position, []byte{7}) {
+				t.Errorf("positions %+v are stored", got)
+			}
+		})
+	}
+}

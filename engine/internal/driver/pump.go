@@ -120,7 +120,7 @@ func (p *Pump) Run(ctx context.Context) error {
 		p.turnUntil(ctx)
 		return nil
 	}
-	p.Open(ctx)
+	p.openWhileCutting(ctx)
 	p.turnUntil(ctx)
 	if err := p.source.Close(); err != nil {
 		return fmt.Errorf("source %s: close: %w", p.name, err)
@@ -128,9 +128,30 @@ func (p *Pump) Run(ctx context.Context) error {
 	return nil
 }
 
+// openWhileCutting opens the source, which may take as long as it likes: a broker that does not answer must not hold
+// up the epochs of all others. Until it is open, the source stands where it stood.
+func (p *Pump) openWhileCutting(ctx context.Context) {
+	opened := make(chan error, 1)
+	at := slices.Clone(p.position)
+	go func() { opened <- p.source.Open(ctx, at) }()
+	for ctx.Err() == nil {
+		wait := p.announce.Context(p.epoch)
+		select {
+		case err := <-opened:
+			p.opened(err)
+			return
+		case <-wait.Done():
+			p.cutIfAnnounced()
+		}
+	}
+	p.opened(<-opened) // It is closed next.
+}
+
 // Open opens the source. It is called once, before the first turn.
-func (p *Pump) Open(ctx context.Context) {
-	if err := p.source.Open(ctx, slices.Clone(p.position)); err != nil {
+func (p *Pump) Open(ctx context.Context) { p.opened(p.source.Open(ctx, slices.Clone(p.position))) }
+
+func (p *Pump) opened(err error) {
+	if err != nil {
 		p.fail(fmt.Errorf("open: %w", err))
 		return
 	}
@@ -186,9 +207,7 @@ func (p *Pump) turnUntil(ctx context.Context) {
 // Turn does one round: cut if an epoch was announced, and, if there is credit, poll once and hand over.
 // Only the source may wait, until ctx is done.
 func (p *Pump) Turn(ctx context.Context) {
-	if epoch := p.announce.Epoch(); epoch > p.epoch && (!planted.QuietPumpDoesNotCut || !p.Quiet()) {
-		p.cutTo(epoch)
-	}
+	p.cutIfAnnounced()
 	if p.Quiet() || ctx.Err() != nil || !p.mayRead() || !p.gate.Open() { // P4: credit first, then the record.
 		return
 	}
@@ -217,6 +236,12 @@ func (p *Pump) Turn(ctx context.Context) {
 		p.quiet.Store(true)
 	case err != nil:
 		p.fail(err)
+	}
+}
+
+func (p *Pump) cutIfAnnounced() {
+	if epoch := p.announce.Epoch(); epoch > p.epoch && (!planted.QuietPumpDoesNotCut || !p.Quiet()) {
+		p.cutTo(epoch)
 	}
 }
 

@@ -13,8 +13,10 @@ type changes struct {
 }
 
 const (
-	// pieceBytes is the size of a piece: a tenth of a millisecond to get from the operating system.
-	pieceBytes = 1 << 20
+	// pieceMin and pieceMax are the sizes of the first piece, for the many shards that have little to say, and of
+	// those from the third on: a tenth of a millisecond to get from the operating system.
+	pieceMin = 64 << 10
+	pieceMax = 1 << 20
 	// pieceRoom is what a piece has left when a change is begun. A longer one makes the piece grow.
 	pieceRoom = 4 << 10
 	// piecesKept is how many stay, however little an epoch changes.
@@ -24,13 +26,15 @@ const (
 // begin returns where the next change is to be appended. What comes of that is given to end.
 func (c *changes) begin() []byte {
 	if c.open == len(c.pieces) {
-		c.pieces = append(c.pieces, make([]byte, 0, pieceBytes))
+		c.pieces = append(c.pieces, make([]byte, 0, pieceBytes(c.open)))
 	}
 	if b := c.pieces[c.open]; len(b)+pieceRoom <= cap(b) {
 		return b
 	}
 	return c.next()
 }
+
+func pieceBytes(i int) int { return min(pieceMin<<(2*min(i, 2)), pieceMax) }
 
 func (c *changes) next() []byte {
 	c.full += len(c.pieces[c.open])
@@ -66,8 +70,8 @@ func (c *changes) reset() {
 		c.pieces = c.pieces[:keep]
 	}
 	for i, b := range c.pieces {
-		if c.pieces[i] = b[:0]; cap(b) > pieceBytes {
-			c.pieces[i] = make([]byte, 0, pieceBytes)
+		if c.pieces[i] = b[:0]; cap(b) > 2*pieceBytes(i) {
+			c.pieces[i] = make([]byte, 0, pieceBytes(i))
 		}
 	}
 	c.open, c.full = 0, 0
