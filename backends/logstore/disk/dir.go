@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Dir returns the FS of a directory, which it makes, durably, if there is none.
@@ -134,6 +135,24 @@ type file struct {
 	*os.File
 	identity os.FileInfo
 	locked   bool
+}
+
+// pieceBytes is how much is written with one call. For more at once Linux looks for memory in as large pieces, which a
+// virtual machine may first have to get from its host: then most of the time goes into touching new memory. In pieces
+// of 1 MiB the same bytes took from 0.21 to 2.9 ns each, half of the time over 0.5, and 0.3 in these. In shorter
+// ones the calls begin to count.
+const pieceBytes = 64 << 10
+
+// WriteAt implements [io.WriterAt].
+func (f *file) WriteAt(b []byte, at int64) (n int, err error) {
+	for piece := range slices.Chunk(b, pieceBytes) {
+		wrote, err := f.File.WriteAt(piece, at+int64(n))
+		n += wrote
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // Close gives a lock back first: a process that is just being started by this one may still have a copy of the

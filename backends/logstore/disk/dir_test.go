@@ -3,6 +3,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -68,6 +69,36 @@ func TestFiles(t *testing.T) {
 	must(t, d.Remove("g"))
 	if err := d.Remove("g"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("removed twice: %v", err)
+	}
+}
+
+// What is written in pieces is all there, wherever it begins, and an error says how much of it.
+func TestWriteAtPieces(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	f, err := d.Create("f")
+	must(t, err)
+	defer f.Close()
+	const at = 5
+	for _, n := range []int{0, 1, pieceBytes - 1, pieceBytes, pieceBytes + 1, 3*pieceBytes + 7} {
+		want := make([]byte, n)
+		for i := range want {
+			want[i] = byte(n + i + i/pieceBytes)
+		}
+		must(t, f.Truncate(0))
+		if wrote, err := f.WriteAt(want, at); wrote != n || err != nil {
+			t.Errorf("wrote %d of %d, %v", wrote, n, err)
+		}
+		got, err := os.ReadFile(filepath.Join(path, "f"))
+		if must(t, err); n > 0 && !bytes.Equal(got, append(make([]byte, at), want...)) {
+			t.Errorf("%d bytes are not there as they were written", n)
+		}
+	}
+	readOnly, err := os.Open(filepath.Join(path, "f"))
+	must(t, err)
+	defer readOnly.Close()
+	if n, err := (&file{File: readOnly}).WriteAt(make([]byte, 2*pieceBytes), 0); n != 0 || err == nil {
+		t.Errorf("wrote %d bytes to a file that is read only, %v", n, err)
 	}
 }
 

@@ -11,49 +11,58 @@ import (
 
 // Memtable gathers changes of some key groups and keeps the latest of each key.
 //
-// Nearly all of what that costs is waiting for memory, unless changes come in the order in which they came before (see
-// ring). For those that do not, each key group has an index, and 64 of them at a time look into it, so that they wait
-// together. Keys are put in order one group at a time, within the cache, and only when the group is read.
-//
-// A value that fits the room of the one before it, and does not waste it, takes its place. Otherwise the entry is dead,
-// and another one appended; once half of all is dead, the living are laid down anew.
+// Changes come in any order, and to look for each of them in one large table costs a load or two from memory that
+// nothing hides. So they are first only copied behind each other, by key group, and put into the group's own
+// table when there are as many of them as are in it: a table that fits into a cache is then brought there once,
+// from one end to the other, and used many times. For the same reason keys are put in order one group at a time,
+// and only when the group is read.
 type Memtable struct {
-	seed    maphash.Seed
-	first   statefun.KeyGroup
-	groups  []index
-	indexed int64 // Bytes of the indexes.
-	ring    ring
-	gone    uint64 // Entries that are deletes.
-	keep    int64  // How much memory a drain leaves.
-
-	hashes [batchMax]uint64
-	slots  [batchMax]uint64
-	warmth byte // What has been read ahead: it must not be optimised away.
+	seed   maphash.Seed
+	first  statefun.KeyGroup
+	groups []group
+	bytes  int64
+	keep   int64 // How much of it a drain leaves.
+	warmth byte  // What has been read ahead: it must not be optimised away.
 }
 
-const batchMax = 64
+// group is what is known of one key group.
+type group struct {
+	pending []byte // Entries as in the table's arena, newer than those in the table.
+	table   table
+}
+
+// pendingBytesMin is how much is gathered for a table that is small.
+const pendingBytesMin = 512
 
 // NewMemtable returns an empty one for the key groups of r.
 func NewMemtable(r backend.KeyGroupRange) *Memtable {
 	return &Memtable{
 		seed:   maphash.MakeSeed(), // Keys come from outside: nobody may choose which of them collide.
 		first:  r.First,
-		groups: make([]index, max(int(r.End)-int(r.First), 0)),
+		groups: make([]group, max(int(r.End)-int(r.First), 0)),
 	}
 }
 
-// Keep lets a drain leave up to so many bytes of memory for what is put later: to get memory takes up to a quarter of a
-// fold. Otherwise it leaves none.
+// Keep lets a drain leave up to so many bytes of memory for what is put later: to get memory, and to move what grows
+// in it, takes up to a quarter of a fold. Otherwise it leaves none.
 func (m *Memtable) Keep(bytes int64) { m.keep = bytes }
 
 // Bytes returns about how much memory it takes.
-func (m *Memtable) Bytes() int64 { return m.indexed + m.ring.bytes }
+func (m *Memtable) Bytes() int64 { return m.bytes }
 
 // Data returns about how many bytes of changes it holds, and how many of them are deletes.
-func (m *Memtable) Data() (bytes int64, deletes uint64) { return m.ring.used - m.ring.dead, m.gone }
+func (m *Memtable) Data() (bytes int64, deletes uint64) {
+	for i := range m.groups {
+		g := &m.groups[i]
+		m.settle(g)
+		bytes += int64(len(g.table.arena) - g.table.dead)
+		deletes += uint64(g.table.gone)
+	}
+	return bytes, deletes
+}
 
-// group returns the index of a key group, nil when it is not among those of the memtable.
-func (m *Memtable) group(group statefun.KeyGroup) *index {
+// group returns what is known of a key group, nil when it is not among those of the memtable.
+func (m *Memtable) group(group statefun.KeyGroup) *group {
 	if at := int(group) - int(m.first); at >= 0 && at < len(m.groups) {
 		return &m.groups[at]
 	}
@@ -62,120 +71,51 @@ func (m *Memtable) group(group statefun.KeyGroup) *index {
 
 // PutAll puts changes in their order. Those of other key groups are left out.
 func (m *Memtable) PutAll(changes []backend.Change) {
-	if m.ring.used == 0 {
-		m.ring.start()
-	}
-	for len(changes) > 0 {
-		batch := changes[:min(len(changes), batchMax)]
-		changes = changes[len(batch):]
-		if m.ring.blind > 0 {
-			m.ring.blind--
-			m.putIndexed(batch)
+	for i := range changes {
+		c := &changes[i]
+		g := m.group(c.Group)
+		if g == nil {
 			continue
 		}
-		for i := range batch {
-			c := &batch[i]
-			if e := m.ring.find(&c.Entry); e != nil {
-				m.replace(e, c)
-			} else if g := m.group(c.Group); g != nil {
-				m.put(g, maphash.Bytes(m.seed, c.Key), c)
-			}
+		if len(g.pending)+entryBytes+len(c.Key)+len(c.Value) > cap(g.pending) {
+			m.settle(g)
 		}
+		before := cap(g.pending)
+		g.pending = appendEntry(g.pending, c, len(c.Value))
+		m.bytes += int64(cap(g.pending) - before) // It is longer than all that was pending.
 	}
 }
 
-// putIndexed puts a batch by the indexes. It reads what that will read first: loads that do not depend on each other
-// take hardly longer than one of them.
-func (m *Memtable) putIndexed(batch []backend.Change) {
-	for i := range batch {
-		c := &batch[i]
-		if g := m.group(c.Group); g != nil {
-			m.hashes[i] = maphash.Bytes(m.seed, c.Key)
-			m.slots[i] = g.likely(m.hashes[i])
-		}
-	}
-	for i := range batch {
-		if s := m.slots[i]; s != 0 {
-			m.warmth += m.ring.entry(placeOf(s))[0]
-		}
-	}
-	for i := range batch {
-		c := &batch[i]
-		if g := m.group(c.Group); g != nil {
-			m.put(g, m.hashes[i], c)
-		}
-	}
-}
-
-// put puts a change by an index.
-func (m *Memtable) put(g *index, hash uint64, c *backend.Change) {
-	m.indexed -= g.bytes()
-	g.grow()
-	m.indexed += g.bytes()
-	slot, at := g.find(&m.ring.arena, hash, c.Key)
-	if at != 0 {
-		m.ring.found(at)
-		m.replace(m.ring.entry(at), c)
+// settle puts what is pending into the table, and makes room for as much as is there now.
+func (m *Memtable) settle(g *group) {
+	if len(g.pending) == 0 {
 		return
 	}
-	g.used++
-	*slot = slotOf(hash, m.add(c, len(c.Value)))
+	m.bytes -= g.bytes()
+	if 4*len(g.pending) >= len(g.table.arena) {
+		m.warmth += g.table.warm()
+	}
+	for e := entry(g.pending); len(e) > 0; {
+		n := e.bytes()
+		g.table.put(m.seed, e[:n:n])
+		e = e[n:]
+	}
+	g.pending = g.pending[:0]
+	if want := max(len(g.table.arena), pendingBytesMin); cap(g.pending) < want/2 || cap(g.pending) > 4*want {
+		g.pending = make([]byte, 0, want)
+	}
+	m.bytes += g.bytes()
 }
 
-// add adds an entry, of which the index does not know.
-func (m *Memtable) add(c *backend.Change, room int) (at uint64) {
-	if c.Delete {
-		m.gone++
-	}
-	e, at := m.ring.add(c, room)
-	m.ring.chain(e, at)
-	return at
-}
+func (g *group) bytes() int64 { return int64(cap(g.pending)) + g.table.bytes() }
 
-// replace puts a change of the key of an entry, which is the last in the ring.
-func (m *Memtable) replace(e entry, c *backend.Change) {
-	if e.deleted() {
-		m.gone--
+// empty takes all changes away. It keeps the memory unless little of it was used.
+func (g *group) empty() {
+	if g.pending = g.pending[:0]; g.table.sparse() {
+		*g = group{}
+	} else {
+		g.table.empty()
 	}
-	if e.overwrite(c) {
-		if c.Delete {
-			m.gone++
-		}
-		return
-	}
-	hash := maphash.Bytes(m.seed, c.Key)
-	slot, _ := m.group(c.Group).find(&m.ring.arena, hash, c.Key)
-	m.ring.kill(e)
-	*slot = slotOf(hash, m.add(c, len(c.Value)+len(c.Value)/2)) // What has changed its length will do so again.
-	if m.ring.dead*2 > m.ring.used+chunkMin {
-		m.layDown()
-	}
-}
-
-// layDown moves the living entries together, in the order of the ring.
-func (m *Memtable) layDown() {
-	from := m.ring
-	m.ring = ring{arena: arena{spare: from.spare}}
-	for _, b := range from.spare {
-		m.ring.bytes += int64(cap(b))
-	}
-	m.ring.start()
-	for i := range m.groups {
-		clear(m.groups[i].slots)
-	}
-	for at := from.entry(0).next(); at != 0; {
-		e := from.entry(at)
-		e = e[:e.bytes()]
-		at = e.next()
-		if e.dead() {
-			continue
-		}
-		to, place := m.ring.room(len(e))
-		copy(to, e)
-		m.ring.chain(to, place)
-		m.group(e.group()).insert(slotOf(maphash.Bytes(m.seed, e.key()), place))
-	}
-	m.ring.found(m.ring.last)
 }
 
 // Get returns the change of a key. It is valid until the next PutAll.
@@ -184,23 +124,76 @@ func (m *Memtable) Get(key backend.Entry) (c backend.Change, ok bool) {
 	if g == nil {
 		return backend.Change{}, false
 	}
-	at := g.get(&m.ring.arena, m.seed, key.Key)
-	if at == 0 {
-		return backend.Change{}, false
+	m.settle(g)
+	if c, ok = g.table.get(m.seed, key.Key); ok {
+		c.Group = key.Group
 	}
-	return m.ring.entry(at).change(), true
+	return c, ok
 }
 
-// empty takes all away. Memory is kept only if some of it was used.
-func (m *Memtable) empty() {
-	m.gone, m.indexed = 0, 0
-	keep := m.keep
-	for i := range m.groups {
-		g := &m.groups[i]
-		if g.empty(); m.indexed+g.bytes() > keep {
-			*g = index{}
-		}
-		m.indexed += g.bytes()
+// Drain returns all changes in order. Each group is emptied when the next one is reached; afterwards the memtable is
+// empty.
+func (m *Memtable) Drain() Source {
+	d := &drain{memtable: m, at: -1}
+	d.nextGroup()
+	return d
+}
+
+// drain walks through a memtable.
+type drain struct {
+	memtable *Memtable
+	at       int // The group.
+	order    []ordered
+	next     int // Behind the head, in order.
+	head     backend.Change
+}
+
+func (d *drain) Head() *backend.Change {
+	if d.next == 0 {
+		return nil
 	}
-	m.ring.empty(keep - m.indexed)
+	return &d.head
+}
+
+func (d *drain) Advance() error {
+	if d.next < len(d.order) {
+		d.show()
+	} else {
+		d.nextGroup()
+	}
+	return nil
+}
+
+func (d *drain) Close() {}
+
+func (d *drain) show() {
+	d.head = d.memtable.groups[d.at].table.entry(d.order[d.next].at).change()
+	d.head.Group = d.memtable.first + statefun.KeyGroup(d.at)
+	d.next++
+}
+
+// nextGroup empties a group and goes to the next one that is not empty.
+func (d *drain) nextGroup() {
+	m := d.memtable
+	d.next = 0
+	for {
+		if d.at >= 0 {
+			g := &m.groups[d.at]
+			m.bytes -= g.bytes()
+			if g.empty(); m.bytes+g.bytes() > m.keep {
+				*g = group{}
+			}
+			m.bytes += g.bytes()
+		}
+		if d.at++; d.at == len(m.groups) {
+			d.at = -1
+			return
+		}
+		g := &m.groups[d.at]
+		m.settle(g)
+		if d.order = g.table.sorted(d.order[:0]); len(d.order) > 0 {
+			d.show()
+			return
+		}
+	}
 }

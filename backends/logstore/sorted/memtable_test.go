@@ -150,10 +150,7 @@ func TestMemtableMemory(t *testing.T) {
 				t.Helper()
 				var sum int64
 				for _, g := range m.groups {
-					sum += int64(len(g.slots) * 8)
-				}
-				for _, b := range append(m.ring.chunks, m.ring.spare...) {
-					sum += int64(cap(b))
+					sum += int64(cap(g.pending)+cap(g.table.arena)) + int64(len(g.table.slots)*8)
 				}
 				if sum != m.Bytes() {
 					t.Errorf("says it takes %d bytes, and takes %d", m.Bytes(), sum)

@@ -21,12 +21,12 @@ const prefixDepthMax = 64
 // sort orders entries by key; in the bytes before depth they are equal. The eight bytes behind all that they have
 // in common are brought beside the places, so that comparing does not go out to the entries: that took twice as
 // long for the 40,000 keys of a group, and over four times for a million.
-func (a *arena) sort(entries []ordered, depth int) {
-	depth = a.common(entries, depth)
+func (t *table) sort(entries []ordered, depth int) {
+	depth = t.common(entries, depth)
 	more := false // Some key goes on behind these eight bytes.
 	for i := range entries {
 		var goesOn bool
-		entries[i].prefix, goesOn = a.entry(entries[i].at).prefix(depth)
+		entries[i].prefix, goesOn = t.entry(entries[i].at).prefix(depth)
 		more = more || goesOn
 	}
 	slices.SortFunc(entries, func(a, b ordered) int { return cmp.Compare(a.prefix, b.prefix) })
@@ -38,10 +38,10 @@ func (a *arena) sort(entries []ordered, depth int) {
 		switch equal := entries[:n]; {
 		case n == 1:
 		case more && n > 2 && depth < prefixDepthMax:
-			a.sort(equal, depth+8)
+			t.sort(equal, depth+8)
 		default: // A pair; or they are long, or differ in nothing but the number of zero bytes at their end.
-			slices.SortFunc(equal, func(x, y ordered) int {
-				return bytes.Compare(a.entry(x.at).key(), a.entry(y.at).key())
+			slices.SortFunc(equal, func(a, b ordered) int {
+				return bytes.Compare(t.entry(a.at).key(), t.entry(b.at).key())
 			})
 		}
 		entries = entries[n:]
@@ -49,14 +49,14 @@ func (a *arena) sort(entries []ordered, depth int) {
 }
 
 // common returns how many bytes the keys have in common, which are at least depth.
-func (a *arena) common(entries []ordered, depth int) int {
+func (t *table) common(entries []ordered, depth int) int {
 	if len(entries) == 0 {
 		return depth
 	}
-	first := a.entry(entries[0].at).key()
+	first := t.entry(entries[0].at).key()
 	n := len(first)
 	for _, e := range entries[1:] {
-		key := a.entry(e.at).key()
+		key := t.entry(e.at).key()
 		n = min(n, len(key))
 		if bytes.Equal(first[min(depth, n):n], key[min(depth, n):n]) {
 			continue
