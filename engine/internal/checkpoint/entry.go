@@ -110,11 +110,15 @@ func BeginLength(dst []byte) (extended []byte, start int) {
 // EndLength writes the length of what has been appended since start. Mostly that is shorter than 128
 // bytes and its length the one byte that was left for it; what is longer moves.
 func EndLength(dst []byte, start int) []byte {
-	n := len(dst) - start
-	if n < 0x80 {
+	if n := len(dst) - start; n < 0x80 {
 		dst[start-1] = byte(n)
 		return dst
 	}
+	return endLong(dst, start)
+}
+
+func endLong(dst []byte, start int) []byte {
+	n := len(dst) - start
 	var length [binary.MaxVarintLen64]byte
 	size := binary.PutUvarint(length[:], uint64(n))
 	dst = append(dst, length[:size-1]...) // Only to make room.

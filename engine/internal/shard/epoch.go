@@ -159,11 +159,24 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 // that their cache misses overlap.
 func (s *Shard) encodeGroup(fn *Function, slots []uint32, parity int) {
 	s.ahead.fetch(fn, slots)
+	changes := &s.epoch.changes[parity]
+	b := changes.begin()
 	for i := range slots {
-		if row := s.ahead.rows[i%groupMax]; row.Flags&dirtyFlags[parity] != 0 {
+		row := s.ahead.rows[i%groupMax]
+		switch {
+		case row.Flags&dirtyFlags[parity] == 0:
+		case row.Present == 0:
+			changes.end(b)
 			s.encode(fn, row, parity)
+			b = changes.begin()
+		default:
+			if b = s.appendInstance(b, fn, row, parity); len(b)+pieceRoom > cap(b) {
+				changes.end(b)
+				b = changes.begin()
+			}
 		}
 	}
+	changes.end(b)
 }
 
 // Part returns the shard's share of the closing epoch once it is complete: every sender has crossed and
@@ -206,14 +219,20 @@ func (s *Shard) touchFirst(fn *Function, slot table.Slot, row *table.Row) {
 
 // encode puts a row's state into the part of the closing epoch.
 func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
-	row.Flags &^= dirtyFlags[parity]
 	if row.Present == 0 {
+		row.Flags &^= dirtyFlags[parity]
 		s.encodeAbsence(fn, row, parity)
 		return
 	}
-	row.Flags |= flagStored
-	// Written where it will stay: what lies in between would be copied twice, for every dirty instance.
-	changes := s.epoch.changes[parity].begin()
+	changes := &s.epoch.changes[parity]
+	changes.end(s.appendInstance(changes.begin(), fn, row, parity))
+}
+
+// appendInstance appends a row's state where it will stay: what lies in between would be copied twice, for every dirty
+// instance.
+func (s *Shard) appendInstance(changes []byte, fn *Function, row *table.Row, parity int) []byte {
+	row.Flags = row.Flags&^dirtyFlags[parity] | flagStored
+	s.Counts.Encoded++
 	id := fn.table.ID(row)
 	changes = backend.AppendPutHead(changes, s.groupOf(row.Hash), checkpoint.StateKeyBytes(fn.number, len(id)))
 	changes = checkpoint.AppendStateKey(changes, fn.number, id)
@@ -233,8 +252,7 @@ func (s *Shard) encode(fn *Function, row *table.Row, parity int) {
 	if fn.IdleAfter > 0 {
 		changes = checkpoint.AppendTouched(changes, *fn.messagedAt(row))
 	}
-	s.epoch.changes[parity].end(checkpoint.EndLength(changes, start))
-	s.Counts.Encoded++
+	return checkpoint.EndLength(changes, start)
 }
 
 // encodeAbsence records that a row has no state any more, if anybody could think it had.
