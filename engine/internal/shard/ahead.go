@@ -49,13 +49,17 @@ func (a *ahead) look(s *Shard, b *envelope.Batch, group []envelope.Envelope) {
 	prefetch.Lines(&a.lines[0], len(group))
 }
 
-// fetch fetches the rows in slots, at least one.
-func (a *ahead) fetch(fn *Function, slots []uint32) {
-	for i, slot := range slots {
-		row := fn.table.Row(table.Slot(slot))
+// fetch asks for the rows in slots[from:to], and returns to.
+func (a *ahead) fetch(fn *Function, slots []uint32, from, to int) int {
+	if from == to {
+		return to
+	}
+	for i := from; i < to; i++ {
+		row := fn.table.Row(table.Slot(slots[i]))
 		a.rows[i%groupMax], a.lines[i%groupMax] = row, uintptr(unsafe.Pointer(row))
 	}
-	prefetch.Lines(&a.lines[0], len(slots))
+	prefetch.Lines(&a.lines[from%groupMax], to-from)
+	return to
 }
 
 func (s *Shard) tag(b *envelope.Batch, e *envelope.Envelope) table.Tag {

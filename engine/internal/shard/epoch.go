@@ -155,13 +155,16 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 }
 
 // encodeGroup encodes the instances in slots that are still dirty: what was written meanwhile has been
-// encoded then, and what was removed is recorded. All rows are fetched before the first is encoded, so
-// that their cache misses overlap.
+// encoded then, and what was removed is recorded. While some rows are encoded, the next ones are on their way.
 func (s *Shard) encodeGroup(fn *Function, slots []uint32, parity int) {
-	s.ahead.fetch(fn, slots)
+	const ahead = 32
+	fetched := s.ahead.fetch(fn, slots, 0, min(ahead, len(slots)))
 	changes := &s.epoch.changes[parity]
 	b := changes.begin()
 	for i := range slots {
+		if i%ahead == 0 {
+			fetched = s.ahead.fetch(fn, slots, fetched, min(fetched+ahead, len(slots)))
+		}
 		row := s.ahead.rows[i%groupMax]
 		switch {
 		case row.Flags&dirtyFlags[parity] == 0:
