@@ -141,7 +141,7 @@ func RouteKey[T any](b *Binder, in Ingress[T], to Input[T]) {
 //go:noinline
 func routeKeys[T any](in Ingress[T], to *input[T], one func(*Downstream) error, d *Downstream, p *driver.Pump) driver.RouteFunc {
 	l := d.links.of(&to.inputDeclaration)
-	if l == nil || l.text || !l.memory {
+	if l == nil || l.text || !l.memory || !to.fixed {
 		return nil
 	}
 	return func(events *connector.Events, i *int) error {

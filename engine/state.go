@@ -30,8 +30,8 @@ func (s *Schema) FunctionType() FunctionType { return s.fn }
 // Value is one value of an instance's state. It is a name and a place, the same for all instances: keep
 // it in the object that implements the function.
 type Value[T any] struct {
-	// Four words and no more: the compiler keeps a struct of that size in registers, and one that is larger in
-	// memory, where every call copies it.
+	// Four fields and no more: the compiler keeps structs of up to four fields, and four words, in registers, and
+	// others in memory, where every call copies them.
 	owner  unsafe.Pointer // Of the function type that declared it; nil in a zero Value.
 	kept   *kept[T]       // nil: as it lies in memory, for ever.
 	offset uint32

@@ -11,7 +11,8 @@ import (
 )
 
 // Part is one shard's share of an epoch, or a piece of it: puts and deletes, in the order in which they apply. Later
-// changes of a key win, and the pieces of a shard are in order too. The bytes are borrowed: they are reused once Commit has returned.
+// changes of a key win, and the pieces of a shard are in order too. The bytes are borrowed: they are reused once
+// Commit has returned.
 type Part struct {
 	Shard   int
 	Changes []byte

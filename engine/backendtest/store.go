@@ -129,7 +129,7 @@ func (s *store) tryCommit(ctx context.Context, epoch statefun.Epoch, parts ...ba
 	cp := s.checkpoint(epoch)
 	lent := slices.Clone(parts)
 	for i := range lent {
-		lent[i] = backend.Part{Shard: i, Changes: slices.Clone(lent[i].Changes)}
+		lent[i] = backend.Part{Shard: i / 2, Changes: slices.Clone(lent[i].Changes)} // A shard may hand over several pieces.
 	}
 	err := s.b.Commit(ctx, cp, lent)
 	for i := range lent {

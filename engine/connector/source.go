@@ -7,7 +7,8 @@ import (
 	"math"
 )
 
-// Source is one replayable partition of an ingress. The engine drives it from one goroutine.
+// Source is one replayable partition of an ingress. The engine makes one call at a time, and none while Open has not
+// returned; Open has a goroutine of its own, because it may take long.
 type Source interface {
 	// Open prepares the source to hand out the events behind position, which an earlier Position
 	// returned; nil means from where the source is configured to start. It is called once, first. Position
@@ -22,7 +23,8 @@ type Source interface {
 	Poll(ctx context.Context, into *Events) error
 
 	// Position says where the source stands: just behind the last event that Poll returned, or where Open
-	// has begun. The bytes are kept in checkpoints and mean nothing to the engine. The slice is valid until the next call.
+	// has begun. The bytes are kept in checkpoints and mean nothing to the engine. The slice is valid until the
+	// next call.
 	Position() []byte
 
 	// Close releases what Open took. It is called once, last, also when Open failed.

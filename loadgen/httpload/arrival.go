@@ -106,12 +106,17 @@ func (s *schedule) next(ctx context.Context) (a arrival, ok bool) {
 	return a, true
 }
 
-// unsent calls f for each request that came due and was not sent, once next has returned nothing.
-func (s *schedule) unsent(f func(due time.Duration)) {
+// unsent calls f for each request that came due and was not sent, once next has returned nothing. They can be more
+// than anybody has the patience for.
+func (s *schedule) unsent(ctx context.Context, f func(due time.Duration)) error {
 	if !s.late {
-		return
+		return nil
 	}
-	for due := s.pending; due < s.last; due = s.arrivals.next() {
-		f(due)
+	const lookEvery = 1 << 16
+	for i, due := 1, s.pending; due < s.last; i, due = i+1, s.arrivals.next() {
+		if f(due); i%lookEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
+	return nil
 }

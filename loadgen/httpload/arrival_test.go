@@ -74,7 +74,9 @@ func TestScheduleHandsOutAll(t *testing.T) {
 			}
 			check(a.due)
 		}
-		s.unsent(check)
+		if err := s.unsent(t.Context(), check); err != nil {
+			t.Fatal(err)
+		}
 		if want < c.Duration {
 			t.Fatalf("the request that was due at %v is neither sent nor unsent", want)
 		}

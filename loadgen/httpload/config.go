@@ -97,7 +97,7 @@ func (c Config) Validate() error {
 	}
 	u, err := url.Parse(c.URL) // It refuses a {key} in the host.
 	want(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "url", fmt.Sprintf("%q", c.URL), "http://host:port/path or https://…")
-	want(!strings.ContainsAny(c.Method, " \r\n"), "method", fmt.Sprintf("%q", c.Method), "one word")
+	want(!strings.ContainsAny(c.Method, " \t\r\n"), "method", fmt.Sprintf("%q", c.Method), "one word")
 	for _, h := range c.Headers {
 		name, _, ok := strings.Cut(h, ":")
 		want(ok && name != "" && !strings.ContainsAny(name, " {}") && !strings.ContainsAny(h, "\r\n"), "header", fmt.Sprintf("%q", h), "Name: value")

@@ -51,7 +51,11 @@ func newReport(c Config, r *results, before loadgen.Usage) Report {
 	}
 	out.Fill(before, loadgen.ReadUsage(nil))
 	out.FillLatency(r.latency)
-	out.RateReachedPerS = loadgen.PerSecond(answered, r.end)
+	took := r.end
+	if c.Arrivals != Closed {
+		took = max(took, c.Duration) // Behind the last request there may be none for a while.
+	}
+	out.RateReachedPerS = loadgen.PerSecond(answered, took)
 	return out
 }
 

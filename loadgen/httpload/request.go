@@ -38,6 +38,10 @@ type client struct {
 	buf       []byte
 }
 
+// answerBytesMax is the longest body of an answer. Each connection keeps its last one: a server that never ends its
+// answer would fill the memory.
+const answerBytesMax = 16 << 20
+
 type header struct {
 	name  string
 	value template
@@ -49,7 +53,7 @@ func newClient(c Config, dial func(string) (net.Conn, error)) *client {
 	k.request.URI().DisablePathNormalizing = true
 	k.host = fasthttp.HostClient{
 		Addr: address(k.request.URI()), IsTLS: string(k.request.URI().Scheme()) == "https", Dial: dial,
-		MaxConns: 1, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
+		MaxConns: 1, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout, MaxResponseBodySize: answerBytesMax,
 		NoDefaultUserAgentHeader: true, DisablePathNormalizing: true,
 		MaxIdemponentCallAttempts: 1, // A second attempt would hide the first one's failure.
 	}

@@ -35,6 +35,9 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("loadgen: %w", err)
 	}
+	if report.Messages == 0 {
+		return Report{}, fmt.Errorf("loadgen: no request came due in %v at %g a second", c.Duration, c.Rate)
+	}
 	if answered, _ := r.answered(); answered == 0 {
 		return Report{}, fmt.Errorf("loadgen: none of %d requests to %s was answered: %w", r.done, c.URL, r.first)
 	}
@@ -87,11 +90,10 @@ func (r *run) load(ctx context.Context) error {
 		return err
 	}
 	end := schedule.clock.now()
-	schedule.unsent(func(due time.Duration) {
+	return schedule.unsent(ctx, func(due time.Duration) {
 		r.unsent++
 		r.record(end - due) // At least as long.
 	})
-	return nil
 }
 
 // work is one connection.

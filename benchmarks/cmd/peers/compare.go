@@ -34,34 +34,37 @@ func (o options) compare(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	r := results{Rounds: o.rounds, Scale: o.scale}
+	var interrupted error
 	if len(o.cells) > 0 {
 		commands, versions, err := build(ctx, dir)
 		if err != nil {
 			return err
 		}
 		r.Versions = versions
-		if r.Measurements, err = o.measureAll(ctx, commands); err != nil {
-			return err
+		if r.Measurements, interrupted = o.measureAll(ctx, commands); len(r.Measurements) == 0 {
+			return interrupted
 		}
 	}
 	var durableErr error
-	if o.durable {
+	if o.durable && interrupted == nil {
 		r.Durable, durableErr = durable(ctx, dir, o)
 	}
+	ctx = context.WithoutCancel(ctx) // What has been measured is kept.
 	r.Commit, r.Machine, r.Taken = rounds.Commit(ctx), rounds.ThisMachine(), time.Now().UTC().Format(time.RFC3339)
 	saved := o.save(ctx, r)
 	io.WriteString(o.stdout, r.tables(o.cells))
-	return errors.Join(saved, durableErr, r.failures(), r.judge(o.cells))
+	return errors.Join(interrupted, saved, durableErr, r.failures(), r.judge(o.cells))
 }
 
-// measureAll goes on when a program fails: the others are worth having, and an hour would be lost.
+// measureAll goes on when a program fails, and returns what there is when ctx is over: the others are worth having,
+// and an hour would be lost.
 func (o options) measureAll(ctx context.Context, commands map[string]string) (all []measurement, err error) {
 	for round := 1; round <= o.rounds; round++ {
 		for _, c := range o.cells {
 			for _, p := range programs {
 				m := p.measure(ctx, commands[p.name], c, uint64(round))
 				if err := ctx.Err(); err != nil {
-					return nil, err
+					return all, err
 				}
 				all = append(all, m)
 				io.WriteString(o.stderr, m.line(c))

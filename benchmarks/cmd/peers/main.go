@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return 2
 	}
 	chosen, err := regexp.Compile(*only)
-	if err == nil && (o.rounds < 1 || o.scale <= 0 || o.scale > 100 || set.NArg() > 0) {
+	if err == nil && (o.rounds < 1 || !(o.scale > 0 && o.scale <= 100) || set.NArg() > 0) {
 		err = fmt.Errorf("want no arguments, -rounds of at least 1 and -scale above 0, up to 100")
 	}
 	if err == nil {

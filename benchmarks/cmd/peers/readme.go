@@ -14,11 +14,17 @@ const (
 	readmeEnd   = "<!-- End of what it has written -->\n"
 )
 
-// writeReadme puts the newest results of a folder into a file.
+// writeReadme puts the newest results of a folder into a file: all of them, or a short look at one workload would
+// take the others out of the README.
 func writeReadme(file, folder string) error {
 	r, err := latest(folder)
 	if err != nil {
 		return err
+	}
+	for _, c := range plan(1) {
+		if r.median(c, millrace) == 0 {
+			return fmt.Errorf("the newest results in %s have nothing of %s: run make bench-peers without -only", folder, c.name)
+		}
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -180,11 +181,22 @@ func TestWriteReadme(t *testing.T) {
 	if err := os.WriteFile(file, project, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, day := range []int{21, 23, 22} {
-		text := fmt.Sprintf(`{"commit":"c%d","taken":"2026-11-%dT00:00:00Z","rounds":5,"scale":1}`, day, day)
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("peers-202611%d-000000.json", day)), []byte(text), 0o644); err != nil {
+	write := func(day int, measured []cell) {
+		t.Helper()
+		r := results{Commit: fmt.Sprintf("c%d", day), Taken: fmt.Sprintf("2026-11-%dT00:00:00Z", day), Rounds: 5, Scale: 1}
+		for _, c := range measured {
+			r.Measurements = append(r.Measurements, measurement{Round: 1, Cell: c.name, Program: millrace, Value: 1})
+		}
+		text, err := json.Marshal(r)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("peers-202611%d-000000.json", day)), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, day := range []int{21, 23, 22} {
+		write(day, plan(1))
 	}
 	if err := writeReadme(file, dir); err != nil {
 		t.Fatal(err)
@@ -195,5 +207,12 @@ func TestWriteReadme(t *testing.T) {
 	}
 	if want := "commit c23, 2026-11-23, the median of 5 rounds.\n"; !strings.Contains(string(text), want) {
 		t.Errorf("the README has no %q", want)
+	}
+	write(24, plan(1)[:1])
+	if err := writeReadme(file, dir); err == nil || !strings.Contains(err.Error(), plan(1)[1].name) {
+		t.Errorf("the results of one workload replace all: %v", err)
+	}
+	if after, err := os.ReadFile(file); err != nil || string(after) != string(text) {
+		t.Errorf("the README has changed: %v", err)
 	}
 }

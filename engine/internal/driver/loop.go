@@ -172,10 +172,10 @@ func (l *Loop) Stop() {
 
 // Run turns until it is stopped: what is not done then is cut off.
 func (l *Loop) Run() {
-	idle := 0
+	idle, seen := 0, false
 	for {
 		if l.Turn(l.clock.Now()) && !l.stop.Load() {
-			if idle = 0; l.turns%yieldEvery == 0 {
+			if idle, seen = 0, false; l.turns%yieldEvery == 0 {
 				runtime.Gosched()
 			}
 			continue
@@ -184,8 +184,8 @@ func (l *Loop) Run() {
 			l.publish()
 			return
 		}
-		if l.spin() {
-			continue
+		if seen = !seen && idle == 0 && l.spin(); seen {
+			continue // If the turn does not find it, it is still being pushed: by somebody who may need this processor.
 		}
 		if idle++; idle < idleTurns {
 			runtime.Gosched()
@@ -223,13 +223,21 @@ func (l *Loop) ready() bool {
 	if l.over {
 		return l.stop.Load()
 	}
-	if !l.inbox.Empty() || !l.back.Empty() || l.announce.Epoch() > l.shard.Epoch() || l.shard.Closing() || l.stop.Load() {
+	if !l.back.Empty() || l.announce.Epoch() > l.shard.Epoch() || l.shard.Closing() || l.stop.Load() {
 		return true
 	}
 	for _, r := range l.inside {
 		if !r.Empty() {
 			return true
 		}
+	}
+	return l.waitsOutside()
+}
+
+// waitsOutside reports whether sources or outsiders have left something.
+func (l *Loop) waitsOutside() bool {
+	if !l.inbox.Empty() {
+		return true
 	}
 	for _, r := range l.outside {
 		if !r.Empty() {
@@ -313,7 +321,7 @@ func ReplyWeight(r *remote.Reply) int {
 func (l *Loop) takeInside(now clock.Instant) (any bool) {
 	for range l.pace.Batches {
 		b := l.nextInside()
-		if b == nil && l.passOwn() {
+		if b == nil && !l.waitsOutside() && l.passOwn() {
 			b = l.nextInside()
 		}
 		if b == nil {
@@ -331,7 +339,9 @@ func (l *Loop) takeInside(now clock.Instant) (any bool) {
 }
 
 // passOwn hands the shard what it has sent itself without waiting for the end of the turn, when there is nothing
-// else: a message that goes from instance to instance then costs a batch and not a turn.
+// else: a message that goes from instance to instance then costs a batch and not a turn. While somebody outside
+// waits it does not: their wait is counted in turns, and instances that send to themselves would make each of those
+// as long as Pace.Batches.
 func (l *Loop) passOwn() (any bool) {
 	for _, b := range l.shard.Drain(l.shard.ID()) {
 		l.passed += b.Bytes()

@@ -29,6 +29,7 @@ type Pump struct {
 	source   connector.Source
 	route    RouteFunc
 	events   *connector.Events
+	routed   int // How many of events.
 	gate     *mailbox.Gate
 	announce *Announcement
 	cut      func(Position)
@@ -133,24 +134,37 @@ func (p *Pump) Run(ctx context.Context) error {
 func (p *Pump) openWhileCutting(ctx context.Context) {
 	opened := make(chan error, 1)
 	at := slices.Clone(p.position)
-	go func() { opened <- p.source.Open(ctx, at) }()
+	go func() { opened <- p.openSource(ctx, at) }()
 	for ctx.Err() == nil {
 		wait := p.announce.Context(p.epoch)
 		select {
 		case err := <-opened:
-			p.opened(err)
+			p.opened(ctx, err)
 			return
 		case <-wait.Done():
 			p.cutIfAnnounced()
 		}
 	}
-	p.opened(<-opened) // It is closed next.
+	p.opened(ctx, <-opened) // It is closed next.
 }
 
 // Open opens the source. It is called once, before the first turn.
-func (p *Pump) Open(ctx context.Context) { p.opened(p.source.Open(ctx, slices.Clone(p.position))) }
+func (p *Pump) Open(ctx context.Context) { p.opened(ctx, p.openSource(ctx, slices.Clone(p.position))) }
 
-func (p *Pump) opened(err error) {
+// openSource calls the source. That is the user's code: its panic stops its ingress and not the process.
+func (p *Pump) openSource(ctx context.Context, at []byte) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the source panicked: %v", r)
+		}
+	}()
+	return p.source.Open(ctx, at)
+}
+
+func (p *Pump) opened(ctx context.Context, err error) {
+	if err != nil && errors.Is(err, ctx.Err()) {
+		return // The engine closes; the source has not failed.
+	}
 	if err != nil {
 		p.fail(fmt.Errorf("open: %w", err))
 		return
@@ -259,16 +273,16 @@ func (p *Pump) poll(ctx context.Context) (err error) {
 // routeAll routes what has been polled. A router is the user's code: its panic stops its ingress and not the
 // process.
 func (p *Pump) routeAll() (err error) {
-	i := 0
+	p.routed = 0
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("the router panicked: %v", r)
 		}
 		if err != nil {
-			err = fmt.Errorf("event %d of this run: %w", p.Events()+int64(i)+1, err)
+			err = fmt.Errorf("event %d of this run: %w", p.Events()+int64(p.routed)+1, err)
 		}
 	}()
-	return p.route(p.events, &i)
+	return p.route(p.events, &p.routed)
 }
 
 // fail stops the ingress: nothing more is read, and the engine says so.

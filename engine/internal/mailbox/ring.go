@@ -138,8 +138,12 @@ func (r *Ring) lower() {
 	}
 }
 
-// Return gives an emptied batch back to the producer. Only the consumer calls it.
-func (r *Ring) Return(b *envelope.Batch) { r.returns.push(b) }
+// Return empties a batch and gives it back to the producer. Only the consumer calls it. It is emptied here, because
+// a producer that has enough others may leave it for long, and a large arena would stay that long.
+func (r *Ring) Return(b *envelope.Batch) {
+	b.Reset()
+	r.returns.push(b)
+}
 
 // Recycled takes an emptied batch for reuse, or returns nil. Only the producer calls it.
 func (r *Ring) Recycled() *envelope.Batch { return r.returns.pop() }

@@ -3,6 +3,8 @@
 package shard
 
 import (
+	"slices"
+
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 	"github.com/millrace-io/millrace/engine/internal/clock"
@@ -139,7 +141,7 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 		}
 		for {
 			var slots [groupMax]uint32
-			n, next := fn.dirty[parity].take(s.epoch.word, slots[:min(most, groupMax)])
+			n, next := fn.dirty[parity].take(s.epoch.word, slots[:min(most, fn.encodeMost())])
 			s.epoch.word = next
 			if n == 0 {
 				break
@@ -152,6 +154,16 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 	}
 	s.epoch.drained = true
 	return false
+}
+
+// encodeMost is how many instances are encoded between two looks at sliceBytes: few of those that may be as large as
+// they like, or a stop would be as many times longer.
+func (fn *Function) encodeMost() int {
+	const large = 32
+	if fn.Endpoint != nil || fn.Undeclared || slices.ContainsFunc(fn.Values, func(v Value) bool { return v.Encode == nil }) {
+		return large
+	}
+	return groupMax
 }
 
 // encodeGroup encodes the instances in slots that are still dirty: what was written meanwhile has been
