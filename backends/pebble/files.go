@@ -31,6 +31,7 @@ type files struct {
 	disk   disk.FS
 	fail   func(error)           // Told of a sync that has failed.
 	ended  atomic.Pointer[error] // Why nothing may be changed any more.
+	hurry  atomic.Bool           // No more tables: a compaction that is under way fails.
 	keep   atomic.Pointer[func() bool]
 
 	mu       sync.Mutex
@@ -65,6 +66,14 @@ func (f *files) change() error {
 	return nil
 }
 
+// table fails for a table that is not to be made any more.
+func (f *files) table(name string) error {
+	if f.hurry.Load() && path.Ext(name) == ".sst" {
+		return fs.ErrClosed
+	}
+	return f.change()
+}
+
 // doubt ends changes after a failed sync.
 func (f *files) doubt(name string, err error) error {
 	if err == nil {
@@ -90,7 +99,7 @@ func (f *files) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	if path.Ext(name) == ".log" {
 		return nowhere{}, nil
 	}
-	if err := f.change(); err != nil {
+	if err := f.table(name); err != nil {
 		return nil, err
 	}
 	return f.open(name, f.disk.Create)
@@ -207,7 +216,7 @@ func (f *file) Write(b []byte) (int, error) {
 }
 
 func (f *file) WriteAt(b []byte, at int64) (int, error) {
-	if err := f.files.change(); err != nil {
+	if err := f.files.table(f.name); err != nil {
 		return 0, err
 	}
 	n, err := f.File.WriteAt(b, at)

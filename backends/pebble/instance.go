@@ -135,14 +135,19 @@ func (i *instance) compactWhenWoken() {
 // compact runs the compactions that there are to run. It waits while somebody reads another instance, whose tables
 // would have to stay. One that fails is tried again after the next fold.
 func (i *instance) compact() {
-	_ = i.scheduler.run(func() bool { return i.base.readElsewhere() || i.files.change() != nil })
+	_ = i.scheduler.run(func() bool {
+		return i.base.readElsewhere() || i.files.hurry.Load() || i.files.change() != nil
+	})
 }
 
-// retire ends what the base does with an instance. A compaction that is under way fails.
+// retire ends what the base does with an instance. A compaction that is under way fails while it makes tables. Once
+// they are made it comes to its end: Pebble does not survive that its MANIFEST cannot be written, and its goroutine
+// would take the process along.
 func (b *base) retire(i *instance) {
-	i.files.end(fs.ErrClosed)
+	i.files.hurry.Store(true)
 	close(i.stop)
 	i.compactor.Wait()
+	i.files.end(fs.ErrClosed)
 	i.release()
 }
 

@@ -44,6 +44,9 @@ func (p pointer) String() string {
 	return b.String()
 }
 
+// space is what JSON takes for white space: less than Unicode does.
+const space = " \t\r\n"
+
 // find returns what is pointed to as the bytes of a key.
 func (p pointer) find(line []byte) ([]byte, error) {
 	at := json.RawMessage(line)
@@ -54,7 +57,7 @@ func (p pointer) find(line []byte) ([]byte, error) {
 		}
 		at = next
 	}
-	key, err := keyOf(bytes.TrimSpace(at))
+	key, err := keyOf(bytes.Trim(at, space))
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", p, err)
 	}
@@ -63,7 +66,7 @@ func (p pointer) find(line []byte) ([]byte, error) {
 
 // step goes one token down.
 func step(at json.RawMessage, token string) (json.RawMessage, error) {
-	if at = bytes.TrimSpace(at); len(at) > 0 && at[0] == '[' {
+	if at = bytes.Trim(at, space); len(at) > 0 && at[0] == '[' {
 		var list []json.RawMessage
 		if err := json.Unmarshal(at, &list); err != nil {
 			return nil, fmt.Errorf("the line is no JSON: %w", err)

@@ -87,7 +87,7 @@ func TestKeys(t *testing.T) {
 
 // A key is in the line, whatever the line; and only valid JSON has keys.
 func FuzzKey(f *testing.F) {
-	for _, seed := range []string{"", "{}", `{"a":{"b":[1,"x"]}}`, `{"a":1}{`, "[[[[", `{"a":"\ud800"}`} {
+	for _, seed := range []string{"", "{}", `{"a":{"b":[1,"x"]}}`, `{"a":1}{`, "[[[[", `{"a":"\ud800"}`, "{\"a\":0}\v"} {
 		f.Add("/a/b/1", []byte(seed))
 		f.Add("/a", []byte(seed))
 	}
