@@ -131,7 +131,10 @@ func AfterInvoke(d time.Duration) Expiration { return Expiration{shard.AfterInvo
 
 // Get returns the value, or the zero T when there is none.
 func (v Value[T]) Get(ctx *Context) T {
-	if v.kept != nil || v.owner != ctx.inv.Owner() {
+	if v.owner != ctx.inv.Owner() {
+		badValue(ctx)
+	}
+	if v.kept != nil {
 		t, _ := v.read(ctx)
 		return t
 	}
@@ -140,7 +143,10 @@ func (v Value[T]) Get(ctx *Context) T {
 
 // Lookup returns the value and whether there is one: a zero that was set is.
 func (v Value[T]) Lookup(ctx *Context) (T, bool) {
-	if v.kept != nil || v.owner != ctx.inv.Owner() {
+	if v.owner != ctx.inv.Owner() {
+		badValue(ctx)
+	}
+	if v.kept != nil {
 		return v.read(ctx)
 	}
 	return *(*T)(v.at(ctx)), ctx.inv.Row.Present&v.bit != 0
@@ -148,14 +154,17 @@ func (v Value[T]) Lookup(ctx *Context) (T, bool) {
 
 // Set sets the value.
 func (v Value[T]) Set(ctx *Context, t T) {
-	if v.kept != nil || v.owner != ctx.inv.Owner() {
-		v.write(ctx)
-		if v.kept != nil && v.kept.coded {
+	if v.owner != ctx.inv.Owner() {
+		badValue(ctx)
+	}
+	ctx.inv.Touch()
+	if v.kept != nil {
+		v.stamp(ctx)
+		if v.kept.coded {
 			v.encode(ctx, t)
 			return
 		}
 	}
-	ctx.inv.Touch()
 	ctx.inv.Row.Present |= v.bit
 	*(*T)(v.at(ctx)) = t
 }
@@ -163,20 +172,25 @@ func (v Value[T]) Set(ctx *Context, t T) {
 // Edit returns the value for change in place, until the handler returns. The value is present from then
 // on: it starts as the zero T when there was none.
 func (v Value[T]) Edit(ctx *Context) *T {
-	if v.kept != nil || v.owner != ctx.inv.Owner() {
-		v.write(ctx)
-		if v.kept != nil && v.kept.coded {
+	if v.owner != ctx.inv.Owner() {
+		badValue(ctx)
+	}
+	ctx.inv.Touch()
+	if v.kept != nil {
+		v.stamp(ctx)
+		if v.kept.coded {
 			return v.edit(ctx)
 		}
 	}
-	ctx.inv.Touch()
 	ctx.inv.Row.Present |= v.bit
 	return (*T)(v.at(ctx))
 }
 
 // Clear removes the value.
 func (v Value[T]) Clear(ctx *Context) {
-	v.check(ctx)
+	if v.owner != ctx.inv.Owner() {
+		badValue(ctx)
+	}
 	ctx.inv.Touch()
 	if v.kept != nil && v.kept.coded {
 		ctx.inv.DropEdit(uintptr(v.offset))
@@ -190,32 +204,23 @@ func (v Value[T]) Clear(ctx *Context) {
 
 // read is Lookup for what is not simply kept.
 func (v Value[T]) read(ctx *Context) (T, bool) {
-	v.check(ctx)
-	if v.kept != nil && v.kept.expiry == shard.AfterReadOrWrite {
+	if v.kept.expiry == shard.AfterReadOrWrite {
 		ctx.inv.Read(bits.TrailingZeros32(v.bit))
 	}
-	if v.kept != nil && v.kept.coded {
+	if v.kept.coded {
 		return v.decode(ctx)
 	}
 	return *(*T)(v.at(ctx)), ctx.inv.Row.Present&v.bit != 0
 }
 
-// write prepares for what is not simply kept to be written.
-func (v Value[T]) write(ctx *Context) {
-	v.check(ctx)
-	ctx.inv.Touch()
-	if v.kept != nil && v.kept.expiry != shard.Never {
+// stamp notes when a value is written that expires.
+func (v Value[T]) stamp(ctx *Context) {
+	if v.kept.expiry != shard.Never {
 		ctx.inv.Wrote(uintptr(v.offset))
 	}
 }
 
-// check keeps a Value that is not the running function's from reaching into its memory.
-func (v Value[T]) check(ctx *Context) {
-	if v.owner != ctx.inv.Owner() {
-		badValue(ctx)
-	}
-}
-
+// badValue keeps a Value that is not the running function's from reaching into its memory.
 func badValue(ctx *Context) {
 	panic(fmt.Sprintf("engine: a state value of %s was never declared with NewValue, or belongs to another function type", ctx.inv.Self().Type))
 }

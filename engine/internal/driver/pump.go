@@ -344,7 +344,6 @@ func (p *Pump) push(to int, b *envelope.Batch) {
 
 func (p *Pump) take(to int) *envelope.Batch {
 	if b := p.out[to].Recycled(); b != nil {
-		b.Reset()
 		return b
 	}
 	return envelope.New(p.batchMax)

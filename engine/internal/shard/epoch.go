@@ -131,7 +131,7 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 	}
 	parity := s.epoch.parity() ^ 1
 	start := s.epoch.changes[parity].bytes()
-	if most = s.encodeRecords(parity, most); most == 0 {
+	if most = s.encodeRecords(parity, most, start); most == 0 {
 		return true
 	}
 	for ; s.epoch.fn < len(s.fns); s.epoch.fn, s.epoch.word = s.epoch.fn+1, 0 {
@@ -156,12 +156,14 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 	return false
 }
 
-// encodeMost is how many instances are encoded between two looks at sliceBytes: few of those that may be as large as
-// they like, or a stop would be as many times longer.
+// encodeFew is how many are encoded between two looks at sliceBytes of what may be as large as it likes: with more, a
+// stop would be as many times longer.
+const encodeFew = 32
+
+// encodeMost is how many instances are encoded between two looks at sliceBytes.
 func (fn *Function) encodeMost() int {
-	const large = 32
 	if fn.Endpoint != nil || fn.Undeclared || slices.ContainsFunc(fn.Values, func(v Value) bool { return v.Encode == nil }) {
-		return large
+		return encodeFew
 	}
 	return groupMax
 }
@@ -169,13 +171,13 @@ func (fn *Function) encodeMost() int {
 // encodeGroup encodes the instances in slots that are still dirty: what was written meanwhile has been
 // encoded then, and what was removed is recorded. While some rows are encoded, the next ones are on their way.
 func (s *Shard) encodeGroup(fn *Function, slots []uint32, parity int) {
-	const ahead = 32
-	fetched := s.ahead.fetch(fn, slots, 0, min(ahead, len(slots)))
+	const some = 32
+	fetched := s.ahead.fetch(fn, slots, 0, min(some, len(slots)))
 	changes := &s.epoch.changes[parity]
 	b := changes.begin()
 	for i := range slots {
-		if i%ahead == 0 {
-			fetched = s.ahead.fetch(fn, slots, fetched, min(fetched+ahead, len(slots)))
+		if i%some == 0 {
+			fetched = s.ahead.fetch(fn, slots, fetched, min(fetched+some, len(slots)))
 		}
 		row := s.ahead.rows[i%groupMax]
 		switch {

@@ -65,12 +65,15 @@ func (s *Shard) forget(record uint32) {
 }
 
 // encodeRecords encodes up to most of the closing epoch's frozen records and returns how many more instances
-// may be encoded.
-func (s *Shard) encodeRecords(parity, most int) (left int) {
+// may be encoded: none, once sliceBytes have been written since start.
+func (s *Shard) encodeRecords(parity, most, start int) (left int) {
 	fresh := &s.fresh[parity]
 	for most > 0 && fresh.any {
-		var records [groupMax]uint32
-		n, next := fresh.take(s.epoch.record, records[:min(most, groupMax)])
+		if s.epoch.changes[parity].bytes()-start > sliceBytes {
+			return 0
+		}
+		var records [encodeFew]uint32
+		n, next := fresh.take(s.epoch.record, records[:min(most, encodeFew)])
 		s.epoch.record = next
 		for _, r := range records[:n] {
 			s.encodeRecord(r, parity)

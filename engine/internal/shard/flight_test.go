@@ -285,3 +285,24 @@ func TestKeyedAnswers(t *testing.T) {
 		t.Errorf("%d callers are asking", n)
 	}
 }
+
+// Messages that wait may be large: a slice of encoding ends by its bytes, not by their number.
+func TestEncodeFrozenLargeMessages(t *testing.T) {
+	const messages, size = 200, 32 << 10
+	r := newRig(t, rigConfig{limits: Limits{SendsMax: 1, PayloadBytesMax: 2 * size}})
+	text := strings.Repeat("x", size)
+	for i := range messages {
+		r.step(fmt.Sprintf("id-%d =%s;fail", i, text))
+	}
+	r.cut()
+	changes := &r.s.epoch.changes[r.s.epoch.parity()^1]
+	for before, more := changes.bytes(), true; more; before = changes.bytes() {
+		more = r.s.EncodeFrozen(2 * messages)
+		if n := changes.bytes() - before; n > sliceBytes+(encodeFew+1)*(size+1024) {
+			t.Fatalf("a slice of %d bytes", n)
+		}
+	}
+	if n := changes.bytes(); n < messages*size {
+		t.Errorf("%d bytes encoded of %d messages of %d", n, messages, size)
+	}
+}

@@ -156,12 +156,8 @@ func runEngine(cmd *cobra.Command, c loadgen.Config, f flags) error {
 	if err := f.plot.write(title, c.Curve); err != nil {
 		return failure{err}
 	}
-	write := report.WriteText
-	if f.json {
-		write = report.WriteJSON
-	}
-	if err := write(cmd.OutOrStdout()); err != nil {
-		return failure{err}
+	if err := writeReport(cmd, report, f.json); err != nil {
+		return err
 	}
 	if !report.Verified {
 		return failure{errors.New("the counters, read back, do not add up to the messages sent")}

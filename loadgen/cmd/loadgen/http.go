@@ -103,12 +103,8 @@ func runHTTP(cmd *cobra.Command, c httpload.Config, f httpFlags) error {
 	if err := f.plot.write(title, c.Curve); err != nil {
 		return failure{err}
 	}
-	write := report.WriteText
-	if f.json {
-		write = report.WriteJSON
-	}
-	if err := write(cmd.OutOrStdout()); err != nil {
-		return failure{err}
+	if err := writeReport(cmd, report, f.json); err != nil {
+		return err
 	}
 	return nil
 }

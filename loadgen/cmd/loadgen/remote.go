@@ -99,12 +99,8 @@ func runRemote(cmd *cobra.Command, c remote.Config, f remoteFlags) error {
 	if err := f.plot.write(title, c.Bare, c.Millrace); err != nil {
 		return failure{err}
 	}
-	write := report.WriteText
-	if f.json {
-		write = report.WriteJSON
-	}
-	if err := write(cmd.OutOrStdout()); err != nil {
-		return failure{err}
+	if err := writeReport(cmd, report, f.json); err != nil {
+		return err
 	}
 	if !report.Verified {
 		return failure{errors.New("the counters, read back, do not add up to the messages sent")}
