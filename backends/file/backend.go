@@ -75,6 +75,7 @@ type Stats struct {
 	TableBytes   int64
 	TableEntries uint64 // Keys, counted in each table that they are in, and deletes that are still needed.
 
+	Forgotten        uint64 // Bytes of the log that nobody had to read, as all that they said had been said again.
 	Compactions      uint64
 	CompactedBytes   uint64 // Written into tables.
 	CompactionFailed error  // Why the last one has not succeeded, nil if it has.
@@ -91,6 +92,7 @@ func (b *Backend) Stats() (s Stats) {
 		}
 	})
 	s.Epoch, s.LogBytes, s.LogRecords, s.Segments = of.Epoch, of.Behind.Bytes, of.Behind.Records, of.Segments
+	s.Forgotten = of.Forgotten
 	s.Compactions, s.CompactedBytes, s.CompactionFailed, s.Failed = of.Folds, of.Folded, of.FoldFailed, of.Failed
 	return s
 }

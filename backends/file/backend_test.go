@@ -24,7 +24,7 @@ var factory = storetest.Factory{
 		}
 		return b.Store, nil
 	},
-	Base: "table-",
+	Base: "table-", Forgets: true,
 }
 
 func TestMain(m *testing.M) { storetest.Main(m, factory) }

@@ -15,11 +15,21 @@ import (
 	"github.com/millrace-io/millrace/backends/logstore/sorted"
 )
 
-// base makes tables. It keeps nothing: what there is, is in the views.
-type base struct{ env logstore.Env }
+// base makes tables. It keeps nothing of them: what there is, is in the views.
+type base struct {
+	env   logstore.Env
+	known uint64
+}
 
-// Sequence implements [logstore.Base]. Tables say nothing of the log; the manifest that names them does.
-func (b *base) Sequence() uint64 { return 0 }
+// Sequence implements [logstore.Base]. Tables say nothing of the log. Of that which has taken their place, the
+// manifest does.
+func (b *base) Sequence() uint64 { return b.known }
+
+// Empty implements [logstore.Emptier].
+func (b *base) Empty(on logstore.View, known uint64) (logstore.View, []byte) {
+	v := &view{next: on.(*view).next, known: known}
+	return v, v.section()
+}
 
 // Close implements [logstore.Base].
 func (b *base) Close() error { return nil }
@@ -27,7 +37,7 @@ func (b *base) Close() error { return nil }
 // Fold implements [logstore.Base].
 func (b *base) Fold(ctx context.Context, on logstore.View) (logstore.Fold, error) {
 	v := on.(*view)
-	f := &fold{env: b.env, ctx: ctx, to: view{tables: slices.Clone(v.tables), next: v.next}}
+	f := &fold{env: b.env, ctx: ctx, to: view{tables: slices.Clone(v.tables), next: v.next, known: v.known}}
 	for _, t := range f.to.tables {
 		t.Retain()
 	}
@@ -147,7 +157,7 @@ func (f *fold) copy(w *table.Writer, from *sorted.Merge, skip func() error) (byt
 
 // Done implements [logstore.Fold]. The tables' names become durable with the manifest's.
 func (f *fold) Done() (logstore.View, []byte, error) {
-	v := &view{tables: slices.Clone(f.to.tables), next: f.to.next}
+	v := &view{tables: slices.Clone(f.to.tables), next: f.to.next, known: f.to.known}
 	for _, t := range v.tables {
 		t.Retain()
 	}

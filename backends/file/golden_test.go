@@ -5,6 +5,7 @@ package file
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"maps"
 	"os"
@@ -23,16 +24,42 @@ import (
 	"github.com/millrace-io/millrace/backends/logstore/storetest"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden store of the newest version")
+var update = flag.Bool("update", false, "rewrite the golden stores of the newest version")
 
 var goldenConfig = Config{Inline: true, SegmentBytes: 16 << 10}
 
-// goldenStore makes the store whose files are in testdata: an epoch that has been folded into a table, and one
-// that is in the log.
-func goldenStore(t *testing.T) map[string][]byte {
+// goldenStores make the stores whose files are in testdata, in the newest version.
+var goldenStores = map[string]func(t *testing.T) map[string][]byte{"v1": goldenFolded, "v1-forgotten": goldenForgotten}
+
+// goldenFolded has an epoch that has been folded into a table, and one that is in the log.
+func goldenFolded(t *testing.T) map[string][]byte {
+	return goldenStore(t, goldenConfig, func(b *Backend, commit func(epoch, since statefun.Epoch, changes ...byte)) {
+		changes := backend.AppendPut(nil, 7, []byte("a"), []byte("one"))
+		commit(1, 0, backend.AppendPut(changes, 2, []byte("b"), nil)...)
+		if err := b.Compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		commit(2, 0, backend.AppendDelete(nil, 7, []byte("a"))...)
+	})
+}
+
+// goldenForgotten has forgotten an epoch, as one that is in the log has put all that there is.
+func goldenForgotten(t *testing.T) map[string][]byte {
+	config := goldenConfig
+	config.CompactBytes = 3 * format.PageBytes
+	return goldenStore(t, config, func(b *Backend, commit func(epoch, since statefun.Epoch, changes ...byte)) {
+		commit(1, 0, backend.AppendPut(nil, 7, []byte("a"), []byte("one"))...)
+		changes := backend.AppendDelete(nil, 7, []byte("a"))
+		commit(2, 2, backend.AppendPut(changes, 2, []byte("b"), nil)...)
+		if s := b.Stats(); s.Forgotten != 2*format.PageBytes || s.LogRecords != 1 || s.Compactions > 0 {
+			t.Fatalf("the store has %+v", s)
+		}
+	})
+}
+
+func goldenStore(t *testing.T, config Config, do func(b *Backend, commit func(epoch, since statefun.Epoch, changes ...byte))) map[string][]byte {
 	t.Helper()
 	d := disktest.NewDisk()
-	config := goldenConfig
 	config.FS = d.Process()
 	b, err := open(t.Context(), config, storetest.Options, func() (id format.StoreID) {
 		copy(id[:], "a random number.")
@@ -41,22 +68,16 @@ func goldenStore(t *testing.T) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commit := func(epoch statefun.Epoch, changes ...byte) {
+	do(b, func(epoch, since statefun.Epoch, changes ...byte) {
 		cp := backend.Checkpoint{
 			Application: storetest.Options.Application, Generation: b.Generation(), Epoch: epoch, KeyGroups: storetest.Options.KeyGroups,
-			CreatedAt: 1000, Numbers: 300, Names: []byte("names"),
+			CreatedAt: 1000, Numbers: 300, Since: since, Names: []byte("names"),
 			Sources: []backend.SourcePosition{{Source: "clicks", Position: []byte{byte(epoch)}}},
 		}
 		if err := b.Commit(t.Context(), cp, []backend.Part{{Changes: changes}}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	changes := backend.AppendPut(nil, 7, []byte("a"), []byte("one"))
-	commit(1, backend.AppendPut(changes, 2, []byte("b"), nil)...)
-	if err := b.Compact(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	commit(2, backend.AppendDelete(nil, 7, []byte("a"))...)
+	})
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -67,28 +88,34 @@ func goldenStore(t *testing.T) map[string][]byte {
 
 // What the newest version writes is what is in testdata, byte for byte.
 func TestGolden(t *testing.T) {
-	files := goldenStore(t)
-	dir := filepath.Join("testdata", "v1")
-	if *update {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		for name, data := range files {
-			if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
-				t.Fatal(err)
+	for name, store := range goldenStores {
+		t.Run(name, func(t *testing.T) {
+			files := store(t)
+			dir := filepath.Join("testdata", name)
+			if *update {
+				writeGolden(t, dir, files)
 			}
-		}
+			golden := readGolden(t, dir)
+			if !slices.Equal(slices.Sorted(maps.Keys(files)), slices.Sorted(maps.Keys(golden))) {
+				t.Errorf("the store has %v, want %v", slices.Sorted(maps.Keys(files)), slices.Sorted(maps.Keys(golden)))
+			}
+			for name, data := range files {
+				if !bytes.Equal(data, golden[name]) {
+					t.Errorf("%s is\n%swant\n%s", name, hex.Dump(bytes.TrimRight(data, "\x00")), hex.Dump(bytes.TrimRight(golden[name], "\x00")))
+				}
+			}
+		})
 	}
-	golden := readGolden(t, dir)
-	if !slices.Equal(slices.Sorted(maps.Keys(files)), slices.Sorted(maps.Keys(golden))) {
-		t.Errorf("the store has %v, want %v", slices.Sorted(maps.Keys(files)), slices.Sorted(maps.Keys(golden)))
+}
+
+func writeGolden(t *testing.T, dir string, files map[string][]byte) {
+	t.Helper()
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		t.Fatal(err)
 	}
 	for name, data := range files {
-		if !bytes.Equal(data, golden[name]) {
-			t.Errorf("%s is\n%swant\n%s", name, hex.Dump(bytes.TrimRight(data, "\x00")), hex.Dump(bytes.TrimRight(golden[name], "\x00")))
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -143,7 +170,7 @@ func TestGoldenIsRead(t *testing.T) {
 	}
 }
 
-// The bytes that docs/formats/file.md shows are those of the golden store.
+// The bytes that docs/formats/file.md shows are those of the golden stores: of the first, unless it names another.
 func TestDocumented(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "formats", "file.md"))
 	if err != nil {
@@ -168,6 +195,9 @@ func TestDocumented(t *testing.T) {
 			want = append(want, b...)
 		}
 		data := golden[name]
+		if strings.Contains(name, "/") {
+			data = readGolden(t, filepath.Join("testdata", filepath.Dir(name)))[filepath.Base(name)]
+		}
 		if at+len(want) > len(data) {
 			t.Fatalf("%s has %d bytes, the page shows %d from %d on", name, len(data), len(want), at)
 		}

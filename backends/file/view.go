@@ -44,15 +44,20 @@ func parseTableName(name string) (number uint64, ok bool) {
 type view struct {
 	tables []*table.Table
 	next   uint64 // No table that a manifest has named had this number, or a greater one.
+	known  uint64 // A record of the log that was committed, or 0.
 }
 
-// section is what the manifest says of the tables: the next number, and number and length of each.
+// section is what the manifest says of the tables: the next number, number and length of each, and, if there is one, the
+// record that is known.
 func (v *view) section() []byte {
 	dst := binary.AppendUvarint(nil, v.next)
 	dst = binary.AppendUvarint(dst, uint64(len(v.tables)))
 	for _, t := range v.tables {
 		dst = binary.AppendUvarint(dst, t.Number)
 		dst = binary.AppendUvarint(dst, uint64(t.Bytes))
+	}
+	if v.known > 0 {
+		dst = binary.AppendUvarint(dst, v.known)
 	}
 	return dst
 }
@@ -70,11 +75,14 @@ func openBase(env logstore.Env, section []byte) (logstore.Base, logstore.View, e
 		}
 		v.tables = append(v.tables, t)
 	}
+	if f.More() {
+		v.known = f.Uint(math.MaxUint64)
+	}
 	if err := f.Err(); err != nil {
 		v.Close()
 		return nil, nil, format.Corrupt("manifest", format.HeaderBytes, "tables: %v", err)
 	}
-	return &base{env}, v, nil
+	return &base{env, v.known}, v, nil
 }
 
 func openTable(env logstore.Env, number uint64, bytes int64) (*table.Table, error) {

@@ -41,12 +41,21 @@ type Env struct {
 // Base holds what has been folded out of the log. It is called by one goroutine at a time.
 type Base interface {
 	// Sequence returns a record of the log, of which the base is sure that it was committed: its changes, or
-	// some of them, are in the base. 0 when the base is not sure of any.
+	// some of them, are in the base, or [Emptier] was told of it. 0 when the base is not sure of any.
 	Sequence() uint64
 	// Fold begins to take in what the log says on top of a view, the newest.
 	Fold(ctx context.Context, on View) (Fold, error)
 	// Close gives up what the base holds. All views have been closed.
 	Close() error
+}
+
+// Emptier is a base that can begin again with nothing in it, as the log from some record on has all that the store
+// holds.
+type Emptier interface {
+	// Empty begins again on top of a view, the newest. Known is a record that was committed, behind the log's new
+	// beginning: a log that ends before it may have nothing of what was there before, and [Base.Sequence] returns
+	// it from the next start on. What Empty returns becomes the store's with the manifest that has the section in it.
+	Empty(on View, known uint64) (empty View, section []byte)
 }
 
 // Fold takes changes into a base.

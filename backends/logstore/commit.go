@@ -102,7 +102,7 @@ func (s *Store) commit(cp backend.Checkpoint, parts []backend.Part) error {
 	}
 	description := format.AppendCheckpoint(nil, cp)
 	r := epochlog.Record{Kind: epochlog.Epoch, Generation: s.generation, Epoch: cp.Epoch}
-	segment := s.log.Active().Number
+	segment, begin := s.log.Active().Number, s.log.End()
 	switch err := s.log.Append(r, description, parts); {
 	case errors.Is(err, backend.ErrSync):
 		return s.fail(err)
@@ -115,6 +115,7 @@ func (s *Store) commit(cp backend.Checkpoint, parts []backend.Part) error {
 		return err
 	}
 	s.publish(cloneCheckpoint(cp))
+	s.mark(cp, begin)
 	// The epoch is committed, whatever becomes of the witness. An older one still tells the truth.
 	if err := s.noteWitness(); err == nil && s.log.Active().Number != segment {
 		if err := s.witness.sync(); err != nil {

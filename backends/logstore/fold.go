@@ -5,6 +5,7 @@ package logstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/backend"
@@ -74,16 +75,31 @@ func (f *folding) run(now *snapshot) error {
 	return f.into.Add(f.changes, f.to.Sequence, true)
 }
 
-// install makes what has been folded the store's: on disk by the manifest, then for readers.
 func (f *folding) install() error {
 	on, section, err := f.into.Done()
 	if err != nil {
 		return err
 	}
-	s := f.s
+	if err := f.s.install(on, section, f.to, f.checkpoint); err != nil {
+		return err
+	}
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	f.s.folds.count++
+	f.s.folds.bytes += uint64(f.into.Bytes())
+	return nil
+}
+
+// install makes a view, and the log from a position on, the store's: on disk by the manifest, then for readers. The
+// caller holds folding.
+func (s *Store) install(on View, section []byte, from epochlog.Position, checkpoint []byte) error {
+	if err := s.fs.Still(lockName, s.lock); err != nil { // Another's manifest is not to be replaced.
+		on.Close()
+		return fmt.Errorf("%w: %w", backend.ErrFenced, err)
+	}
 	m := *s.manifest
 	m.number++
-	m.generation, m.from, m.checkpoint, m.section = s.generation, f.to, f.checkpoint, section
+	m.generation, m.from, m.checkpoint, m.section = s.generation, from, checkpoint, section
 	if err := m.write(s.fs); err != nil {
 		on.Close()
 		return err
@@ -92,10 +108,9 @@ func (f *folding) install() error {
 
 	s.mu.Lock()
 	view, segments := s.view, s.segments
-	kept := slices.IndexFunc(segments, func(s *epochlog.Segment) bool { return s.Number >= f.to.Segment })
-	s.from, s.view, s.segments = f.to, hold(on), slices.Clone(segments[kept:])
-	s.folds.count++
-	s.folds.bytes += uint64(f.into.Bytes())
+	kept := slices.IndexFunc(segments, func(s *epochlog.Segment) bool { return s.Number >= from.Segment })
+	s.from, s.view, s.segments = from, hold(on), slices.Clone(segments[kept:])
+	s.marks.drop(from)
 	s.mu.Unlock()
 	s.recent.drop()
 

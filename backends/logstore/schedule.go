@@ -68,7 +68,7 @@ func (s *Store) foldWhenWoken() {
 // or at its limit: a disk that is full is not written to for nothing all the time.
 func (s *Store) foldAll() {
 	for s.due() && s.stopped.Err() == nil {
-		if err := s.Fold(s.stopped); err != nil {
+		if err := s.tidy(s.stopped, s.shorten); err != nil {
 			return
 		}
 	}
@@ -122,7 +122,10 @@ func (s *Store) waitForFold(ctx context.Context) error {
 //
 // What fails without harm is tried again later. A sync that fails, or damage, also ends all commits: the disk, or
 // what a recovery would have to read, is not to be trusted any more.
-func (s *Store) Fold(ctx context.Context) error {
+func (s *Store) Fold(ctx context.Context) error { return s.tidy(ctx, s.fold) }
+
+// tidy makes the log shorter in the way of how, and notes how that has gone.
+func (s *Store) tidy(ctx context.Context, how func(context.Context, *snapshot) error) error {
 	s.folding.Lock()
 	defer s.folding.Unlock()
 	now, err := s.snapshot()
@@ -131,7 +134,7 @@ func (s *Store) Fold(ctx context.Context) error {
 	}
 	defer now.release()
 	if err = s.state(); err == nil { // In doubt nothing is written.
-		err = s.fold(ctx, now)
+		err = how(ctx, now)
 	}
 	if err != nil {
 		if gone := s.fs.Still(lockName, s.lock); gone != nil { // The files of somebody else are not damaged.

@@ -12,6 +12,7 @@ type Stats struct {
 
 	Folds      uint64
 	Folded     uint64 // Bytes written into the base.
+	Forgotten  uint64 // Bytes of the log that nobody had to read, as all that they said had been said again.
 	FoldFailed error  // Why the last one has not succeeded, nil if it has.
 	Failed     error  // Why no commit can succeed any more, nil as long as one can.
 }
@@ -29,6 +30,7 @@ func (s *Store) Stats(see func(View)) Stats {
 		Segments:   len(s.segments),
 		Folds:      s.folds.count,
 		Folded:     s.folds.bytes,
+		Forgotten:  s.forgotten,
 		FoldFailed: s.folds.failed,
 		Failed:     s.failed,
 	}

@@ -65,7 +65,10 @@ type Store struct {
 	from     epochlog.Position   // Where what is not in the base begins.
 	segments []*epochlog.Segment // From from to end.
 	view     *held               // Of the base.
+	marks    marks
 	folds    folds
+
+	forgotten uint64 // Bytes of the log.
 
 	recent recent // What Get knows of the log.
 }

@@ -67,6 +67,9 @@ func (b *Backend) Generation() statefun.Generation { return 1 }
 // Durable reports that nothing survives the process.
 func (b *Backend) Durable() bool { return false }
 
+// LapBytes is 0: there is no log.
+func (b *Backend) LapBytes() int64 { return 0 }
+
 // Latest describes the newest commit.
 func (b *Backend) Latest(context.Context) (cp backend.Checkpoint, ok bool, err error) {
 	b.mu.RLock()

@@ -38,6 +38,12 @@ type Backend interface {
 	// slice; ok == false, with dst unchanged, when there is none.
 	Get(ctx context.Context, group statefun.KeyGroup, key, dst []byte) (value []byte, ok bool, err error)
 
+	// LapBytes is for a store that keeps commits in the order in which they came, and would have to read and
+	// write its older ones again so as not to grow for ever: within about so many committed bytes the engine puts
+	// every entry again, so that the store may forget them unread ([Checkpoint].Since). 0: it gains nothing by
+	// that. It never changes.
+	LapBytes() int64
+
 	// Commit makes cp and all parts durable in one step: after a crash at any instruction either all
 	// of it is there or none. On return it is durable and visible. An epoch that is not greater than
 	// the latest is ErrEpochOrder; a part that does not decode, or that names a key group which the

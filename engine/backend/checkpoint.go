@@ -16,6 +16,10 @@ type Checkpoint struct {
 	// Numbers is the greatest number that any message in flight or delayed message has had so far: numbers
 	// are never reused (P11).
 	Numbers uint64
+	// Since is the epoch, no later than Epoch, from which on every entry that there is has been put: whatever was
+	// put earlier says nothing any more. 0: none is known. It is for Commit alone and need not be kept; Latest may
+	// leave it out.
+	Since statefun.Epoch
 	// Names gives the numbers in the entries' keys and values their meaning (package checkpoint).
 	Names []byte
 	// Sources is where each source stood at the cut, ordered by name.

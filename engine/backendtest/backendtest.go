@@ -78,6 +78,7 @@ var checks = []check{
 	{name: "a damaged part changes nothing", run: checkDamage},
 	{name: "a failed commit can be repeated", run: checkRepeat},
 	{name: "get and scan run during commit", run: checkConcurrent},
+	{name: "what has been put again is kept", run: checkLaps},
 	{name: "a closed store is closed", run: checkClose},
 	{name: "a store survives", durable: true, run: checkSurvives},
 	{name: "generations ascend", durable: true, run: checkGenerations},

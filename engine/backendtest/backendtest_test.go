@@ -4,6 +4,7 @@ package backendtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/millrace-io/millrace/engine/backend"
+	"github.com/millrace-io/millrace/engine/statefun"
 )
 
 // modelFactory keeps Models by location, as a durable backend keeps files. wrap may break them.
@@ -38,6 +40,45 @@ func TestModel(t *testing.T) {
 			return NewModel(opts)
 		}})
 	})
+}
+
+// A commit that says more of those before than is true is refused, and changes nothing.
+func TestModelRefusesFalseClaims(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		parts []backend.Part
+		since statefun.Epoch
+		ok    bool
+	}{
+		{"says nothing", nil, 0, true},
+		{"since the oldest", nil, 2, true},
+		{"since the next", nil, 3, false},
+		{"the oldest is put again", []backend.Part{part(put(1, "two", "2"))}, 3, true},
+		{"the oldest is deleted", []backend.Part{part(del(1, "two"))}, 3, true},
+		{"another is put again", []backend.Part{part(put(1, "three", "3"), put(2, "two", "2"))}, 3, false},
+		{"all is put again", []backend.Part{part(put(1, "two", "2")), part(put(1, "three", "3"))}, 5, true},
+		{"since later", []backend.Part{part(put(1, "two", "2")), part(put(1, "three", "3"))}, 6, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := NewModel(options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &store{tb: t, ctx: t.Context(), b: m}
+			s.commit(2, part(put(1, "two", "2")))
+			s.commit(3, part(put(1, "three", "3")))
+			s.since = tt.since
+			switch err := s.tryCommit(s.ctx, 5, tt.parts...); {
+			case tt.ok && err != nil:
+				t.Error(err)
+			case !tt.ok && !errors.Is(err, backend.ErrCorrupt):
+				t.Errorf("error %v; want ErrCorrupt", err)
+			case !tt.ok:
+				s.want("after it was refused", item{1, "three", "3"}, item{1, "two", "2"})
+				s.wantLatest("after it was refused", s.checkpoint(3))
+			}
+		})
+	}
 }
 
 // recorder is a tb that notes the first failure and ends the check there, as *testing.T does.

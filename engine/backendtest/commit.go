@@ -102,6 +102,7 @@ func checkConcurrent(s *store) {
 		for i := range 2 * half {
 			halves[i/half] = append(halves[i/half], put(statefun.KeyGroup(i%16), fmt.Sprint(i), fmt.Sprintf("%08d", epoch)))
 		}
+		s.since = epoch // A store may forget beside all that.
 		s.commit(epoch, part(halves[0]...), part(halves[1]...))
 	}
 	write(1)

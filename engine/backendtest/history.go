@@ -29,7 +29,9 @@ func history(t tb, rt *rapid.T, f Factory, location string) {
 	value := rapid.SliceOfN(rapid.Byte(), 0, 12)
 	var newest statefun.Epoch
 
-	commit := func(epoch statefun.Epoch, parts []backend.Part) {
+	commit := func(rt *rapid.T, epoch statefun.Epoch, parts []backend.Part) {
+		oldest, _ := m.store.oldest(decoded(parts), epoch)
+		s.since = rapid.SampledFrom([]statefun.Epoch{0, oldest - min(oldest, 1), oldest}).Draw(rt, "since")
 		cp := s.checkpoint(epoch)
 		cp.Generation = m.generation // A backend may number as it likes; the Model has its own numbers.
 		want := m.Commit(s.ctx, cp, parts)
@@ -57,16 +59,19 @@ func history(t tb, rt *rapid.T, f Factory, location string) {
 
 	actions := map[string]func(*rapid.T){
 		"commit": func(rt *rapid.T) {
-			commit(newest+statefun.Epoch(rapid.IntRange(1, 3).Draw(rt, "ahead")), drawParts(rt))
+			commit(rt, newest+statefun.Epoch(rapid.IntRange(1, 3).Draw(rt, "ahead")), drawParts(rt))
+		},
+		"commit everything again": func(rt *rapid.T) {
+			commit(rt, newest+1, append(model.again(), drawParts(rt)...))
 		},
 		"commit a stale epoch": func(rt *rapid.T) {
-			commit(newest-min(newest, statefun.Epoch(rapid.IntRange(0, 2).Draw(rt, "behind"))), drawParts(rt))
+			commit(rt, newest-min(newest, statefun.Epoch(rapid.IntRange(0, 2).Draw(rt, "behind"))), drawParts(rt))
 		},
 		"commit a damaged part": func(rt *rapid.T) {
 			parts := append(drawParts(rt), part(damage["half a change"]))
 			at := rapid.IntRange(0, len(parts)-1).Draw(rt, "at")
 			parts[at], parts[len(parts)-1] = parts[len(parts)-1], parts[at]
-			commit(newest+1, parts)
+			commit(rt, newest+1, parts)
 		},
 		"get": func(rt *rapid.T) {
 			g, k := group.Draw(rt, "group"), key.Draw(rt, "key")
@@ -103,6 +108,27 @@ func history(t tb, rt *rapid.T, f Factory, location string) {
 		}
 	}
 	rt.Repeat(actions)
+}
+
+// again puts everything that the store holds.
+func (s *store) again() []backend.Part {
+	var changes []change
+	for _, i := range s.scan(everything) {
+		changes = append(changes, put(i.group, i.key, i.value))
+	}
+	return []backend.Part{part(changes...)}
+}
+
+// decoded returns the changes of parts, up to damage.
+func decoded(parts []backend.Part) (changes []backend.Change) {
+	for _, p := range parts {
+		for c, err := range p.All() {
+			if err == nil {
+				changes = append(changes, c)
+			}
+		}
+	}
+	return changes
 }
 
 // sameFailure reports whether two results of Commit mean the same to the engine.

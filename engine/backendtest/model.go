@@ -37,7 +37,12 @@ type modelStore struct {
 	generation statefun.Generation // The newest that was handed out.
 	committed  bool
 	latest     backend.Checkpoint
-	entries    map[modelKey]string
+	entries    map[modelKey]modelEntry
+}
+
+type modelEntry struct {
+	value string
+	put   statefun.Epoch // The last time.
 }
 
 type modelKey struct {
@@ -53,7 +58,7 @@ func NewModel(opts backend.Options) (*Model, error) {
 	if opts.KeyGroups < 1 || opts.KeyGroups > statefun.KeyGroupsMax {
 		return nil, fmt.Errorf("backendtest: %d key groups, want 1 to %d", opts.KeyGroups, statefun.KeyGroupsMax)
 	}
-	store := &modelStore{opts: opts, generation: 1, entries: map[modelKey]string{}}
+	store := &modelStore{opts: opts, generation: 1, entries: map[modelKey]modelEntry{}}
 	return &Model{store: store, generation: 1}, nil
 }
 
@@ -73,6 +78,10 @@ func (m *Model) Generation() statefun.Generation { return m.generation }
 
 // Durable implements [backend.Backend]: what is committed survives in memory, for [Model.Reopen].
 func (m *Model) Durable() bool { return true }
+
+// LapBytes implements [backend.Backend]. The model keeps no log; it checks what is claimed about one that has some
+// pages.
+func (m *Model) LapBytes() int64 { return 32 << 10 }
 
 // Latest implements [backend.Backend].
 func (m *Model) Latest(context.Context) (cp backend.Checkpoint, ok bool, err error) {
@@ -108,7 +117,7 @@ func (m *Model) sorted(r backend.KeyGroupRange) (entries []backend.Entry, err er
 	}
 	for k, v := range m.store.entries {
 		if r.Contains(k.group) {
-			entries = append(entries, backend.Entry{Group: k.group, Key: []byte(k.key), Value: []byte(v)})
+			entries = append(entries, backend.Entry{Group: k.group, Key: []byte(k.key), Value: []byte(v.value)})
 		}
 	}
 	slices.SortFunc(entries, func(a, b backend.Entry) int {
@@ -125,7 +134,7 @@ func (m *Model) Get(_ context.Context, group statefun.KeyGroup, key, dst []byte)
 		return dst, false, errClosed
 	}
 	v, ok := m.store.entries[modelKey{group, string(key)}]
-	return append(dst, v...), ok, nil
+	return append(dst, v.value...), ok, nil
 }
 
 // Commit implements [backend.Backend].
@@ -153,15 +162,34 @@ func (m *Model) Commit(_ context.Context, cp backend.Checkpoint, parts []backend
 			changes = append(changes, c)
 		}
 	}
+	if oldest, k := s.oldest(changes, cp.Epoch); cp.Since > oldest { // A store that forgets what is older would lose it.
+		return fmt.Errorf("%w: epoch %d says that everything was put since epoch %d; key %q of key group %d was in %d",
+			backend.ErrCorrupt, cp.Epoch, cp.Since, k.key, k.group, oldest)
+	}
 	for _, c := range changes {
 		if k := (modelKey{c.Group, string(c.Key)}); c.Delete {
 			delete(s.entries, k)
 		} else {
-			s.entries[k] = string(c.Value)
+			s.entries[k] = modelEntry{string(c.Value), cp.Epoch}
 		}
 	}
 	s.latest, s.committed = cloneCheckpoint(cp), true
 	return nil
+}
+
+// oldest returns what changes of an epoch leave as the longest ago that anything was put, and what.
+func (s *modelStore) oldest(changes []backend.Change, epoch statefun.Epoch) (oldest statefun.Epoch, key modelKey) {
+	changed := map[modelKey]bool{}
+	for _, c := range changes {
+		changed[modelKey{c.Group, string(c.Key)}] = true
+	}
+	oldest = epoch
+	for k, e := range s.entries {
+		if e.put < oldest && !changed[k] {
+			oldest, key = e.put, k
+		}
+	}
+	return oldest, key
 }
 
 // Close implements [backend.Backend].

@@ -17,7 +17,7 @@ var ownerMutants = []mutant{
 		return renumbered{m, 1 - int(m.generation)}
 	}), []string{"generations ascend"}},
 	{"begins with an entry", modelFactory(func(m *Model) backend.Backend {
-		m.store.entries[modelKey{0, "k"}] = "v"
+		m.store.entries[modelKey{0, "k"}] = modelEntry{value: "v"}
 		return m
 	}), []string{"a new store is empty", historyName}},
 	{"takes any options", opening(func(old *Model, opts backend.Options) (*Model, error) {

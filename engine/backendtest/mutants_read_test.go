@@ -24,7 +24,7 @@ var readMutants = []mutant{
 		b.get = func(_ statefun.KeyGroup, key, dst []byte) ([]byte, bool, error) {
 			for k, v := range b.store.entries {
 				if k.key == string(key) {
-					return append(dst, v...), true, nil
+					return append(dst, v.value...), true, nil
 				}
 			}
 			return dst, false, nil
@@ -116,7 +116,7 @@ var readMutants = []mutant{
 			return func(yield func(backend.Entry, error) bool) {
 				for e, err := range b.Model.Scan(context.Background(), r) {
 					if value, ok := b.store.entries[modelKey{e.Group, string(e.Key)}]; ok {
-						e.Value = []byte(value)
+						e.Value = []byte(value.value)
 					}
 					if !yield(e, err) {
 						return

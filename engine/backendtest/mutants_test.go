@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -89,6 +90,21 @@ func rewriting(rewrite func(m *Model, changes []backend.Change) []backend.Change
 	})
 }
 
+// forgetting makes the factory of Models that forget what was put before some epoch.
+func forgetting(before func(cp backend.Checkpoint) statefun.Epoch) Factory {
+	return breaking(func(b *broken) {
+		b.commit = func(ctx context.Context, cp backend.Checkpoint, parts []backend.Part) error {
+			err := b.Model.Commit(ctx, cp, parts)
+			if err == nil {
+				b.store.mu.Lock()
+				defer b.store.mu.Unlock()
+				maps.DeleteFunc(b.store.entries, func(_ modelKey, e modelEntry) bool { return e.put < before(cp) })
+			}
+			return err
+		}
+	})
+}
+
 func encode(changes []backend.Change) (p backend.Part) {
 	for _, c := range changes {
 		if c.Delete {
@@ -136,8 +152,8 @@ var commitMutants = []mutant{
 		c.Key, _, _ = bytes.Cut(c.Key, []byte{0})
 	})), []string{"any bytes are a key and a value", historyName}},
 	{"keeps the tail of a longer value", rewriting(each(func(m *Model, c *backend.Change) {
-		if old := m.store.entries[modelKey{c.Group, string(c.Key)}]; len(old) > len(c.Value) {
-			c.Value = append(slices.Clone(c.Value), old[len(c.Value):]...)
+		if old := m.store.entries[modelKey{c.Group, string(c.Key)}]; len(old.value) > len(c.Value) {
+			c.Value = append(slices.Clone(c.Value), old.value[len(c.Value):]...)
 		}
 	})), []string{"any bytes are a key and a value", historyName}},
 	{"accepts stale epochs", breaking(func(b *broken) {
@@ -168,7 +184,7 @@ var commitMutants = []mutant{
 			for _, p := range parts {
 				for c, e := range p.All() {
 					if e == nil && int(c.Group) < b.store.opts.KeyGroups && errors.Is(err, backend.ErrCorrupt) {
-						b.store.entries[modelKey{c.Group, string(c.Key)}] = string(c.Value)
+						b.store.entries[modelKey{c.Group, string(c.Key)}] = modelEntry{value: string(c.Value)}
 					}
 				}
 			}
@@ -223,6 +239,12 @@ var commitMutants = []mutant{
 		}
 		b.latest = func(backend.Checkpoint) backend.Checkpoint { return lent }
 	}), []string{"byte slices are borrowed", "latest describes the newest commit", historyName}},
+	{"forgets the epoch since which everything has been put, too", forgetting(func(cp backend.Checkpoint) statefun.Epoch {
+		return min(cp.Since, 1) * (cp.Since + 1)
+	}), []string{"what has been put again is kept", historyName}},
+	{"forgets all that is older, once everything has been put again", forgetting(func(cp backend.Checkpoint) statefun.Epoch {
+		return min(cp.Since, 1) * cp.Epoch
+	}), []string{"what has been put again is kept", historyName}},
 	{"shows its parts one by one", breaking(func(b *broken) {
 		var scans atomic.Int64
 		b.commit = func(ctx context.Context, cp backend.Checkpoint, parts []backend.Part) error {

@@ -33,6 +33,7 @@ type store struct {
 	f        Factory
 	location string
 	b        backend.Backend
+	since    statefun.Epoch // What the next commits say of those before.
 }
 
 func open(t tb, f Factory, location string, opts backend.Options) *store {
@@ -107,6 +108,7 @@ func (s *store) checkpoint(epoch statefun.Epoch) backend.Checkpoint {
 		KeyGroups:   options.KeyGroups,
 		CreatedAt:   1_700_000_000_000 + int64(epoch),
 		Numbers:     1 << 40 * uint64(epoch),
+		Since:       s.since,
 		Names:       fmt.Appendf(nil, "names of %d", epoch),
 		Sources: []backend.SourcePosition{
 			{Source: "clicks/0", Position: fmt.Append(nil, epoch)},
@@ -229,7 +231,7 @@ func (s *store) wantLatest(when string, want backend.Checkpoint) {
 	}
 }
 
-// sameCheckpoint compares what a checkpoint says; nil and empty say the same.
+// sameCheckpoint compares what a checkpoint says, but for Since, which need not be kept; nil and empty say the same.
 func sameCheckpoint(a, b backend.Checkpoint) bool {
 	return a.Application == b.Application && a.Generation == b.Generation && a.Epoch == b.Epoch &&
 		a.KeyGroups == b.KeyGroups && a.CreatedAt == b.CreatedAt && a.Numbers == b.Numbers && bytes.Equal(a.Names, b.Names) &&

@@ -49,6 +49,9 @@ func (f *Fields) Bytes() []byte {
 	return b
 }
 
+// More reports whether there is another field.
+func (f *Fields) More() bool { return len(f.rest) > 0 }
+
 // Err fails when a field was not there or when something follows the last.
 func (f *Fields) Err() error {
 	if f.bad || len(f.rest) > 0 {

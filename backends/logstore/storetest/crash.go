@@ -16,39 +16,58 @@ import (
 // longerThanSegment is longer than a segment of a tiny store.
 const longerThanSegment = 13000
 
-// run does a history to a store, closing and opening it once on the way, until something fails. acked is the
-// newest epoch of which Commit has said that it is durable, tried the newest that it was asked for.
-func (s suite) run(t *testing.T, h *history, d *disktest.Disk) (acked, tried, generations statefun.Epoch) {
+// ran is how far a history has come.
+type ran struct {
+	acked, tried statefun.Epoch // The newest epoch of which Commit has said that it is durable, and that it was asked for.
+	generation   statefun.Generation
+	folds        uint64
+	forgets      int // Processes in which something of the log was forgotten.
+}
+
+// run does a history to a store, closing and opening it once on the way, until something fails.
+func (s suite) run(t *testing.T, h *history, d *disktest.Disk) (r ran) {
 	p := d.Process()
 	for {
 		b, err := s.Open(t.Context(), tiny(Config{FS: p, Inline: true}), Options)
 		if err != nil {
-			return acked, tried, generations
+			return r
 		}
-		generations = statefun.Epoch(b.Generation())
-		for tried < h.last() {
-			tried++
-			if err := h.commit(t, b, tried); err != nil {
-				_ = b.Close() // A process that is dead has nothing more to say.
-				return acked, tried, generations
+		r.generation = b.Generation()
+		for err == nil && r.tried < h.last() {
+			r.tried++
+			if err = h.commit(t, b, r.tried); err == nil {
+				r.acked = r.tried
 			}
-			acked = tried
-			if acked == h.last()/2 {
+			if r.acked == h.last()/2 {
 				break
 			}
 		}
-		if err := b.Close(); err != nil || acked == h.last() {
-			return acked, tried, generations
+		stats := b.Stats(nil)
+		r.folds += stats.Folds
+		if stats.Forgotten > 0 {
+			r.forgets++
+		}
+		// A process that is dead has nothing more to say when it is closed.
+		if closed := b.Close(); err != nil || closed != nil || r.acked == h.last() {
+			return r
 		}
 	}
 }
 
-// ops counts the operations of a history that change the disk.
+// ops counts the operations of a history that change the disk, in which all that a store does has happened.
 func (s suite) ops(t *testing.T, h *history) (n int) {
 	d := disktest.NewDisk()
 	d.Inject(func(disktest.Op) error { n++; return nil })
-	if acked, _, _ := s.run(t, h, d); acked != h.last() {
-		t.Fatalf("the history ends at %d of %d", acked, h.last())
+	r := s.run(t, h, d)
+	if r.acked != h.last() {
+		t.Fatalf("the history ends at %d of %d", r.acked, h.last())
+	}
+	want := 0
+	if s.Forgets {
+		want = 2 // Both.
+	}
+	if r.folds < 2 || r.forgets != want {
+		t.Fatalf("%d folds, and %d processes have forgotten something; want %d", r.folds, r.forgets, want)
 	}
 	return n
 }
@@ -92,15 +111,15 @@ func (s suite) crashAnywhere(t *testing.T) {
 			for at := range total {
 				d := disktest.NewDisk()
 				d.Inject(dieAfter(at))
-				acked, tried, generation := s.run(t, h, d)
+				r := s.run(t, h, d)
 				d.Inject(nil)
 				end.do(d, uint64(at))
 
 				b := s.mustOpen(t, d.Process())
-				if next := statefun.Epoch(b.Generation()); next <= generation {
-					t.Fatalf("generation %d after %d", next, generation)
+				if next := b.Generation(); next <= r.generation {
+					t.Fatalf("generation %d after %d", next, r.generation)
 				}
-				epoch := h.check(t, b, acked, tried)
+				epoch := h.check(t, b, r.acked, r.tried)
 				if t.Failed() {
 					t.Fatalf("crash before operation %d", at)
 				}
@@ -136,15 +155,15 @@ func (s suite) crashDuringRecovery(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 2))
 			d := disktest.NewDisk()
 			d.Inject(dieAfter(rng.IntN(total)))
-			acked, tried, _ := s.run(t, h, d)
+			r := s.run(t, h, d)
 			d.Crash(coin(seed))
 			for at := 0; ; at++ {
 				d.Inject(dieAfter(at))
 				b, err := s.Open(t.Context(), tiny(Config{FS: d.Process(), Inline: true}), Options)
 				d.Inject(nil)
 				if err == nil {
-					epoch := h.check(t, b, acked, tried)
-					acked, tried = epoch, epoch
+					epoch := h.check(t, b, r.acked, r.tried)
+					r.acked = epoch
 					d.Crash(coin(seed))
 					_ = b.Close()
 					break
@@ -159,7 +178,7 @@ func (s suite) crashDuringRecovery(t *testing.T) {
 				}
 			}
 			b := s.mustOpen(t, d.Process())
-			h.check(t, b, acked)
+			h.check(t, b, r.acked)
 			_ = b.Close()
 		})
 	}

@@ -5,6 +5,7 @@ package storetest
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,6 +43,28 @@ func (s suite) smallStore(t *testing.T, h *history) map[string][]byte {
 	return d.Files()
 }
 
+// stores are the files of stores that are damaged in all ways.
+func (s suite) stores(t *testing.T, h *history) map[string]map[string][]byte {
+	t.Helper()
+	stores := map[string]map[string][]byte{"folded": s.smallStore(t, h)}
+	if s.Forgets {
+		stores["forgotten"], _ = s.forgottenStore(t, h, false)
+	}
+	return stores
+}
+
+// eachFile tests what becomes of each file of each store.
+func (s suite) eachFile(t *testing.T, h *history, test func(t *testing.T, files map[string][]byte, name string)) {
+	for of, files := range s.stores(t, h) {
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			t.Run(of+" "+name, func(t *testing.T) {
+				t.Parallel()
+				test(t, files, name)
+			})
+		}
+	}
+}
+
 // refuses fails unless the store of the damaged file is refused, for the right reason, or holds its last epoch.
 func (s suite) refuses(t *testing.T, h *history, files map[string][]byte, name, what string) (refused bool) {
 	t.Helper()
@@ -74,76 +97,72 @@ func with(files map[string][]byte, name string, data []byte) map[string][]byte {
 	return files
 }
 
-// interesting yields the offsets of a file, but of the zeros that lie ahead of its end only some.
+var everyByte = flag.Bool("every-byte", false, "damage every byte of a store, of long zeros too")
+
+// interesting yields the offsets of a file: all, but of long zeros only where they and their sectors begin and end, and
+// some within, unless all are asked for.
 func interesting(data []byte) (offsets []int) {
-	end := len(bytes.TrimRight(data, "\x00"))
+	const near = 16
 	for at := range data {
-		if at < end+format.PageBytes || at%997 == 0 {
+		around := data[max(at-near, 0):min(at+near, len(data))]
+		if sector := at % format.SectorBytes; !format.Zero(around) || sector == 0 || sector == format.SectorBytes-1 || at%97 == 0 || *everyByte {
 			offsets = append(offsets, at)
 		}
 	}
 	return offsets
 }
 
-// Every byte of every file is flipped: the store is refused, with the file and the offset, or holds what it held.
+// Each byte of each file is flipped: the store is refused, with the file and the offset, or holds what it held.
 func (s suite) flippedBytes(t *testing.T) {
 	h := newHistory(8, 700)
-	files := s.smallStore(t, h)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			data := files[name]
-			refused, offsets := 0, interesting(data)
-			for _, at := range offsets {
-				flipped := bytes.Clone(data)
-				flipped[at] ^= 1 << (at % 8)
-				if s.refuses(t, h, with(files, name, flipped), name, fmt.Sprint("byte ", at)) {
-					refused++
-				}
+	s.eachFile(t, h, func(t *testing.T, files map[string][]byte, name string) {
+		data := files[name]
+		refused, offsets := 0, interesting(data)
+		for _, at := range offsets {
+			flipped := bytes.Clone(data)
+			flipped[at] ^= 1 << (at % 8)
+			if s.refuses(t, h, with(files, name, flipped), name, fmt.Sprint("byte ", at)) {
+				refused++
 			}
-			t.Logf("%d of %d refused", refused, len(offsets))
-			end := len(bytes.TrimRight(data, "\x00"))
-			switch least := min(end, len(offsets)); {
-			case name == "lock" || name == "witness" || s.Foreign(name) != "": // Nothing of the lock is read, and one slot of two is enough.
-			case refused < least:
-				t.Errorf("only %d refused; want at least %d", refused, least)
-			}
-		})
-	}
+		}
+		t.Logf("%d of %d refused", refused, len(offsets))
+		end := len(bytes.TrimRight(data, "\x00"))
+		least, _ := slices.BinarySearch(offsets, end)
+		switch {
+		case name == "lock" || name == "witness" || s.Foreign(name) != "": // Nothing of the lock is read, and one slot of two is enough.
+		case refused < least:
+			t.Errorf("only %d refused; want at least %d", refused, least)
+		}
+	})
 }
 
-// Every file is cut at every length, and filled up with zeros from there. The witness knows how much there was.
+// Each file is cut at each length, and filled up with zeros from there. The witness knows how much there was.
 func (s suite) truncatedFiles(t *testing.T) {
 	h := newHistory(8, 700)
-	files := s.smallStore(t, h)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			data := files[name]
-			end := len(bytes.TrimRight(data, "\x00"))
-			for _, at := range interesting(data) {
-				refused := s.refuses(t, h, with(files, name, data[:at:at]), name, fmt.Sprint("cut at ", at))
-				zeros := append(bytes.Clone(data[:at]), make([]byte, len(data)-at)...)
-				filled := s.refuses(t, h, with(files, name, zeros), name, fmt.Sprint("zeros from ", at))
-				if name != "lock" && name != "witness" && s.Foreign(name) == "" && at < end && (!refused || !filled) {
-					t.Fatalf("cut at %d: refused %v, filled with zeros: %v", at, refused, filled)
-				}
+	s.eachFile(t, h, func(t *testing.T, files map[string][]byte, name string) {
+		data := files[name]
+		end := len(bytes.TrimRight(data, "\x00"))
+		for _, at := range interesting(data) {
+			refused := s.refuses(t, h, with(files, name, data[:at:at]), name, fmt.Sprint("cut at ", at))
+			zeros := append(bytes.Clone(data[:at]), make([]byte, len(data)-at)...)
+			filled := s.refuses(t, h, with(files, name, zeros), name, fmt.Sprint("zeros from ", at))
+			if name != "lock" && name != "witness" && s.Foreign(name) == "" && at < end && (!refused || !filled) {
+				t.Fatalf("cut at %d: refused %v, filled with zeros: %v", at, refused, filled)
 			}
-		})
-	}
+		}
+	})
 }
 
 // A file that is missing is not the same as one that never was.
 func (s suite) missingFiles(t *testing.T) {
 	h := newHistory(8, 700)
-	files := s.smallStore(t, h)
-	for name := range files {
+	s.eachFile(t, h, func(t *testing.T, files map[string][]byte, name string) {
 		rest := maps.Clone(files)
 		delete(rest, name)
 		if refused := s.refuses(t, h, rest, name, "missing"); refused != (name != "lock") && s.Foreign(name) == "" {
-			t.Errorf("without %s: refused %v", name, refused)
+			t.Errorf("refused %v", refused)
 		}
-	}
+	})
 }
 
 // Files, and records within them, that are good but in the wrong place.

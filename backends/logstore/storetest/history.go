@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,12 +27,15 @@ type Contents map[string]string
 // A history is a fixed sequence of epochs, 1, 2, 3 and so on, and what a store holds after each.
 type history struct {
 	parts  [][]backend.Part
-	states []Contents // By epoch; empty at 0.
+	states []Contents       // By epoch; empty at 0.
+	since  []statefun.Epoch // By epoch: the one since which all that it holds has been put.
 }
 
-// newHistory makes epochs that put, overwrite and delete. Some have a value that is this long.
+// newHistory makes epochs that put, overwrite and delete. Some have a value that is this long, and each fourth puts
+// everything that there is once more, so that the log before it can be forgotten.
 func newHistory(epochs, long int) *history {
-	h := &history{states: []Contents{{}}}
+	h := &history{states: []Contents{{}}, since: []statefun.Epoch{0}}
+	put, entries := map[string]statefun.Epoch{}, map[string]backend.Entry{}
 	for epoch := 1; epoch <= epochs; epoch++ {
 		state := maps.Clone(h.states[epoch-1])
 		parts := make([]backend.Part, 2)
@@ -40,9 +44,11 @@ func newHistory(epochs, long int) *history {
 			p.Shard = i % 2
 			group, key := statefun.KeyGroup((i+epoch)%8), fmt.Sprintf("key-%d", (i*epoch)%5)
 			name := fmt.Sprint(group, " ", key)
+			entries[name] = backend.Entry{Group: group, Key: []byte(key)}
 			if (i+epoch)%4 == 0 {
 				p.Changes = backend.AppendDelete(p.Changes, group, []byte(key))
 				delete(state, name)
+				delete(put, name)
 				continue
 			}
 			value := fmt.Sprintf("value of epoch %d", epoch)
@@ -50,10 +56,18 @@ func newHistory(epochs, long int) *history {
 				value += strings.Repeat("long ", long/5)
 			}
 			p.Changes = backend.AppendPut(p.Changes, group, []byte(key), []byte(value))
-			state[name] = value
+			state[name], put[name] = value, statefun.Epoch(epoch)
+		}
+		if epoch%4 == 0 {
+			for _, name := range slices.Sorted(maps.Keys(state)) {
+				e := entries[name]
+				parts[1].Changes = backend.AppendPut(parts[1].Changes, e.Group, e.Key, []byte(state[name]))
+				put[name] = statefun.Epoch(epoch)
+			}
 		}
 		h.parts = append(h.parts, parts)
 		h.states = append(h.states, state)
+		h.since = append(h.since, slices.Min(slices.AppendSeq([]statefun.Epoch{statefun.Epoch(epoch)}, maps.Values(put))))
 	}
 	return h
 }
@@ -63,7 +77,7 @@ func (h *history) last() statefun.Epoch { return statefun.Epoch(len(h.parts)) }
 func (h *history) checkpoint(b *logstore.Store, epoch statefun.Epoch) backend.Checkpoint {
 	return backend.Checkpoint{
 		Application: Options.Application, Generation: b.Generation(), Epoch: epoch, KeyGroups: Options.KeyGroups,
-		CreatedAt: int64(epoch) * 1000, Numbers: uint64(epoch) * 7, Names: fmt.Appendf(nil, "names of %d", epoch),
+		Since: h.since[epoch], CreatedAt: int64(epoch) * 1000, Numbers: uint64(epoch) * 7, Names: fmt.Appendf(nil, "names of %d", epoch),
 		Sources: []backend.SourcePosition{{Source: "clicks", Position: fmt.Append(nil, epoch)}},
 	}
 }

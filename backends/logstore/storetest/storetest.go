@@ -26,6 +26,8 @@ type Factory struct {
 	Open func(ctx context.Context, config Config, opts backend.Options) (*logstore.Store, error)
 	// Base begins the names of the files that a fold writes.
 	Base string
+	// Forgets says that the base is a [logstore.Emptier].
+	Forgets bool
 	// Foreign returns for a file of somebody else's format what an error calls it: damage to it is refused without
 	// an offset, and parts of it may mean nothing. It returns "" for a file of the store's own.
 	Foreign func(name string) string
@@ -62,6 +64,7 @@ func Run(t *testing.T, f Factory) {
 	}{
 		{"conformance", s.conformance},
 		{"after crashes", s.afterCrashes},
+		{"forgets", s.forgets},
 		{"crash anywhere", s.crashAnywhere},
 		{"crash during recovery", s.crashDuringRecovery},
 		{"fault anywhere", s.faultAnywhere},
@@ -80,6 +83,7 @@ func Run(t *testing.T, f Factory) {
 		{"flipped bytes, old witness", s.flippedBytesOldWitness},
 		{"truncated files", s.truncatedFiles},
 		{"missing files", s.missingFiles},
+		{"lost tail of what is forgotten", s.lostTail},
 		{"swapped", s.swapped},
 		{"known epoch", s.epochMin},
 		{"version", s.version},

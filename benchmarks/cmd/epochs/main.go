@@ -43,7 +43,8 @@ const interval = "100ms"
 
 var settings = []setting{
 	{name: "off", backend: "none", interval: "off"},
-	// Without a backend what is committed is what the shards have in memory: epochs are cut, encoded and let go.
+	// Without a backend what is committed is what the shards have in memory: epochs are cut, their effects leave, and
+	// nothing is encoded.
 	{name: "memory", backend: "none", interval: interval, floor: 0.85},
 	{name: "memory, kept to be looked at", backend: "memory", interval: interval},
 	{name: "file", backend: "file://", interval: interval, floor: 0.50},

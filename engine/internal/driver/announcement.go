@@ -22,7 +22,8 @@ type Announcement struct {
 	wanted atomic.Uint64 // The newest epoch that somebody waits for (P20).
 	wants  chan struct{} // Gets a token when wanted rises.
 
-	touched atomic.Uint64 // The newest epoch in which there was something to do.
+	touched   atomic.Uint64 // The newest epoch in which there was something to do.
+	committed atomic.Int64  // Bytes, about, since the start.
 
 	mu     sync.Mutex
 	ctx    context.Context // Guarded by mu. Done when the next epoch is announced; nil while nobody waits for it.
@@ -118,6 +119,9 @@ func (a *Announcement) Touch(epoch statefun.Epoch) { raise(&a.touched, epoch) }
 
 // Touched reports whether there was something to do in the open epoch.
 func (a *Announcement) Touched() bool { return a.touched.Load() >= a.epoch.Load() }
+
+// Committed returns about how many bytes have been committed since the start.
+func (a *Announcement) Committed() int64 { return a.committed.Load() }
 
 // Wanted reports whether somebody waits for the open epoch.
 func (a *Announcement) Wanted() bool { return a.wanted.Load() >= a.epoch.Load() }

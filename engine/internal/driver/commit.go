@@ -24,6 +24,7 @@ func (e *Epochs) store(ctx context.Context, epoch *checkpoint.Epoch) error {
 		epoch.Parts = append(epoch.Parts, backend.Part{Shard: e.shards, Changes: changes})
 		epoch.Bytes += int64(len(changes))
 	}
+	cp.Since = e.outflow.Since(epoch.Checkpoint.Since)
 	return e.persist(ctx, cp, epoch.Parts)
 }
 
@@ -38,6 +39,7 @@ func (e *Epochs) sweep(ctx context.Context) error {
 	}
 	cp := e.template
 	cp.Epoch++
+	cp.Since = 0
 	return e.persist(ctx, cp, []backend.Part{{Shard: e.shards, Changes: changes}})
 }
 

@@ -191,7 +191,7 @@ func (e *Epochs) Finish() { e.last = true }
 func (e *Epochs) SweepNow(ctx context.Context) error { return e.sweep(ctx) }
 
 func (e *Epochs) addPart(p Part) {
-	e.coordinator.AddPart(p.Epoch, p.Now, p.Shard, p.Changes, p.Egress)
+	e.coordinator.AddPart(p.Epoch, p.Now, p.Shard, p.Changes, p.Egress, p.Since)
 	e.numbers = max(e.numbers, p.Numbers)
 	e.tickets = append(e.tickets, p.Tickets...)
 }
@@ -269,6 +269,7 @@ func (e *Epochs) commit(ctx context.Context) error {
 	}
 	e.committed.Add(1)
 	e.bytes.Add(epoch.Bytes)
+	e.announce.committed.Add(epoch.Bytes + commitBytesMin)
 	e.acknowledge()
 	if !planted.PublishBeforeCommit {
 		e.outflow.Release(epoch.Checkpoint.Epoch, epoch.Egress)
@@ -280,6 +281,9 @@ func (e *Epochs) commit(ctx context.Context) error {
 	e.coordinator.Committed()
 	return nil
 }
+
+// commitBytesMin is about how much a log becomes longer by an epoch in which nothing happens.
+const commitBytesMin = 4 << 10
 
 // acknowledge tells those who have waited for the commit.
 func (e *Epochs) acknowledge() {

@@ -281,6 +281,7 @@ func (l *Loop) Turn(now clock.Instant) (busy bool) {
 func (l *Loop) cut(epoch statefun.Epoch) {
 	start := time.Now()
 	l.shard.Cut(epoch)
+	l.shard.ContinueLap(l.announce.Committed())
 	l.stopped(start)
 	l.sealed = l.announce.Last() == epoch-1
 }

@@ -3,7 +3,9 @@
 package driver
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -22,10 +24,30 @@ type outbox struct {
 	confirmed []recordName   // Guarded by mu. Records that are done and not deleted yet.
 	unbound   map[string]int // Records of egresses that nobody binds. Written once, by Restore.
 
-	// Owned by the goroutine that commits; reused.
+	// Owned by the goroutine that commits. The epochs of which there are records in checkpoints, and how many, in order.
+	kept []keptRecords
+	// Likewise; reused.
 	deleting   []recordName
 	changes    []byte
 	key, value []byte
+}
+
+// keptRecords is how many records of an epoch are in checkpoints.
+type keptRecords struct {
+	epoch   statefun.Epoch
+	records int
+}
+
+// keep counts a record that a checkpoint has from now on, or, with -1, no longer.
+func (b *outbox) keep(epoch statefun.Epoch, records int) {
+	i, ok := slices.BinarySearchFunc(b.kept, epoch, func(k keptRecords, epoch statefun.Epoch) int { return cmp.Compare(k.epoch, epoch) })
+	if !ok {
+		b.kept = slices.Insert(b.kept, i, keptRecords{epoch: epoch})
+	}
+	b.kept[i].records += records
+	for len(b.kept) > 0 && b.kept[0].records == 0 {
+		b.kept = b.kept[1:]
+	}
 }
 
 // recordName is where a record stands in the checkpoint.
@@ -51,6 +73,15 @@ func (o *Outflow) Unswept() bool {
 	o.outbox.mu.Lock()
 	defer o.outbox.mu.Unlock()
 	return len(o.outbox.confirmed) > 0
+}
+
+// Since returns the epoch from which on everything in a checkpoint has been put, when that is so of all but records
+// from an epoch on. Records are not put again: most do not stay for long.
+func (o *Outflow) Since(others statefun.Epoch) statefun.Epoch {
+	if kept := o.outbox.kept; len(kept) > 0 && !planted.OutboxNotRepeated {
+		return min(others, kept[0].epoch)
+	}
+	return others
 }
 
 // Changes returns what the commit of an epoch says of records: it puts those of the epoch, numbered as Release
@@ -82,6 +113,7 @@ func (o *Outflow) appendDeletes() {
 	for _, name := range b.deleting {
 		b.key = checkpoint.AppendRecordKey(b.key[:0], name.epoch, name.index)
 		b.changes = backend.AppendDelete(b.changes, name.group, b.key)
+		b.keep(name.epoch, -1)
 	}
 }
 
@@ -94,6 +126,7 @@ func (o *Outflow) appendPut(epoch statefun.Epoch, index uint64, from *envelope.B
 	b.key = checkpoint.AppendRecordKey(b.key[:0], epoch, index)
 	b.value = checkpoint.AppendRecord(b.value[:0], &r)
 	b.changes = backend.AppendPut(b.changes, group, b.key, b.value)
+	b.keep(epoch, 1)
 }
 
 // Restore has the records of a checkpoint go out, ahead of everything else and in the order of the entries, under
@@ -110,6 +143,7 @@ func (o *Outflow) Restore(entries []backend.Entry) error {
 		if err != nil {
 			return fmt.Errorf("key group %d, key %x: %w", e.Group, e.Key, err)
 		}
+		o.outbox.keep(r.Epoch, 1)
 		d := sinks[r.Egress]
 		if d == nil {
 			o.outbox.unbound[r.Egress]++

@@ -45,4 +45,8 @@ const (
 	RecordsNotKept       = false // Egress records are not in the checkpoint (I5).
 	OutboxDeletedEarly   = false // Egress records are deleted when they are released, not when they are delivered (P30).
 	RecordsOutOfOrder    = false // The records of the outbox leave in another order after a recovery (P35).
+	LapEndsEarly         = false // A lap is said to have ended before what it has left to the open epoch is committed.
+	WaitingNotRepeated   = false // Messages that wait are not put again, and the store is told that all is.
+	KeysNotRepeated      = false // Idempotency keys are not put again, and the store is told that all is.
+	OutboxNotRepeated    = false // The store is told that all has been put again, and there are older records.
 )

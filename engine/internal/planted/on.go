@@ -43,6 +43,10 @@ var (
 	RecordsNotKept       bool
 	OutboxDeletedEarly   bool
 	RecordsOutOfOrder    bool
+	LapEndsEarly         bool
+	WaitingNotRepeated   bool
+	KeysNotRepeated      bool
+	OutboxNotRepeated    bool
 )
 
 var byName = map[string]*bool{
@@ -81,6 +85,10 @@ var byName = map[string]*bool{
 	"records-not-in-outbox":         &RecordsNotKept,
 	"outbox-deleted-too-early":      &OutboxDeletedEarly,
 	"records-restored-out-of-order": &RecordsOutOfOrder,
+	"lap-ends-early":                &LapEndsEarly,
+	"waiting-not-repeated":          &WaitingNotRepeated,
+	"keys-not-repeated":             &KeysNotRepeated,
+	"outbox-not-repeated":           &OutboxNotRepeated,
 }
 
 func init() {

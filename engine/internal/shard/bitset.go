@@ -29,6 +29,17 @@ func (b *bitset) clear(s uint32) bool {
 	return true
 }
 
+// has reports whether a slot is in.
+func (b *bitset) has(s uint32) bool { return b.word(int(s>>6))&(1<<(s&63)) != 0 }
+
+// word returns which of the slots from 64*i on are in.
+func (b *bitset) word(i int) uint64 {
+	if i >= len(b.words) {
+		return 0
+	}
+	return b.words[i]
+}
+
 // take removes the first slots at or after word i into slots, and returns how many there were and the word
 // to go on from. None means that the set is empty from there on.
 func (b *bitset) take(i int, slots []uint32) (n, next int) {

@@ -20,10 +20,10 @@ import (
 //
 //	open e ──cut──► open e+1, closing e ──markers in, dirty encoded──► part of e ──► open e+1
 type epochs struct {
-	now     statefun.Epoch // The open one.
-	off     bool           // It never ends.
-	closing bool
-	markers int // Of the closing epoch: how many senders have crossed.
+	now      statefun.Epoch // The open one.
+	unstored bool           // What it says is not kept.
+	closing  bool
+	markers  int // Of the closing epoch: how many senders have crossed.
 
 	// The closing epoch's dirty instances are encoded function by function, in slot order.
 	fn, word int
@@ -53,6 +53,9 @@ type Part struct {
 
 	// EgressBytes is what Egress holds, as EgressBytes counted it.
 	EgressBytes int64
+
+	// Since is the epoch from which on all that the shard has in the checkpoint has been put; 0: nobody knows.
+	Since statefun.Epoch
 }
 
 // Epoch returns the open epoch.
@@ -92,8 +95,9 @@ func (s *Shard) Cut(epoch statefun.Epoch) {
 	s.sealedBytes = s.EgressBytes()
 	s.sealed = append([]*envelope.Batch(nil), s.drain(s.egress())...) // The records leave for good.
 	s.epoch.now = epoch
-	s.epoch.closing, s.epoch.drained = true, false
+	s.epoch.closing, s.epoch.drained = true, s.epoch.unstored
 	s.epoch.markers, s.epoch.fn, s.epoch.word, s.epoch.record = 0, 0, 0, 0
+	s.lap.todo = 0
 	s.epoch.changes[s.epoch.parity()].reset() // P5: the epoch before the one that closes now is committed.
 	for to := range len(s.outlets) - extraOutlets {
 		o := &s.outlets[to]
@@ -131,6 +135,9 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 	}
 	parity := s.epoch.parity() ^ 1
 	start := s.epoch.changes[parity].bytes()
+	if most = s.encodeLap(parity, most, start); most == 0 {
+		return true
+	}
 	if most = s.encodeRecords(parity, most, start); most == 0 {
 		return true
 	}
@@ -146,7 +153,7 @@ func (s *Shard) EncodeFrozen(most int) (more bool) {
 			if n == 0 {
 				break
 			}
-			s.encodeGroup(fn, slots[:n], parity)
+			s.encodeGroup(fn, slots[:n], parity, dirtyIn[parity])
 			if most -= n; most == 0 || s.epoch.changes[parity].bytes()-start > sliceBytes {
 				return true
 			}
@@ -168,9 +175,20 @@ func (fn *Function) encodeMost() int {
 	return groupMax
 }
 
-// encodeGroup encodes the instances in slots that are still dirty: what was written meanwhile has been
-// encoded then, and what was removed is recorded. While some rows are encoded, the next ones are on their way.
-func (s *Shard) encodeGroup(fn *Function, slots []uint32, parity int) {
+// selection is which rows are to be encoded: those that have the flags want, of the flags mask.
+type selection struct{ mask, want table.Flags }
+
+var (
+	// dirtyIn[p] are the rows that are still dirty in an epoch of parity p: what was written meanwhile has been encoded
+	// then, and what was removed is recorded.
+	dirtyIn = [2]selection{{flagDirty0, flagDirty0}, {flagDirty1, flagDirty1}}
+	// storedAndClean are those that checkpoints know as they are now.
+	storedAndClean = selection{flagStored | flagDirty0 | flagDirty1, flagStored}
+)
+
+// encodeGroup encodes those instances in slots that are selected. While some rows are encoded, the next ones are on
+// their way.
+func (s *Shard) encodeGroup(fn *Function, slots []uint32, parity int, rows selection) {
 	const some = 32
 	fetched := s.ahead.fetch(fn, slots, 0, min(some, len(slots)))
 	changes := &s.epoch.changes[parity]
@@ -181,7 +199,7 @@ func (s *Shard) encodeGroup(fn *Function, slots []uint32, parity int) {
 		}
 		row := s.ahead.rows[i%groupMax]
 		switch {
-		case row.Flags&dirtyFlags[parity] == 0:
+		case row.Flags&rows.mask != rows.want:
 		case row.Present == 0:
 			changes.end(b)
 			s.encode(fn, row, parity)
@@ -212,6 +230,7 @@ func (s *Shard) Part() (p Part, ok bool) {
 		Epoch: s.epoch.now - 1,
 		Now:   s.now, Numbers: s.numbers,
 		Egress: s.sealed, EgressBytes: s.sealedBytes,
+		Since: s.lap.lapped(),
 	}
 	s.sealed, s.sealedBytes = nil, 0
 	return p, true
@@ -227,6 +246,10 @@ func (s *Shard) touch(fn *Function, slot table.Slot, row *table.Row) {
 
 func (s *Shard) touchFirst(fn *Function, slot table.Slot, row *table.Row) {
 	parity := s.epoch.parity()
+	if s.epoch.unstored {
+		row.Flags |= flagDirty0 | flagDirty1 // Once and for all.
+		return
+	}
 	if row.Flags&dirtyFlags[parity^1] != 0 && !planted.FrozenWritten {
 		s.encode(fn, row, parity^1)
 	}
@@ -286,7 +309,7 @@ func (s *Shard) encodeAbsence(fn *Function, row *table.Row, parity int) {
 // (P14), so its slot may serve another instance at once.
 func (s *Shard) release(fn *Function, slot table.Slot, row *table.Row) {
 	parity := s.epoch.parity()
-	if row.Flags&dirtyFlags[parity^1] != 0 {
+	if row.Flags&dirtyFlags[parity^1] != 0 && !s.epoch.unstored {
 		s.encode(fn, row, parity^1) // P13: it lost its state in the epoch that closes, and waited since.
 	}
 	if !planted.FrozenDeleted {

@@ -317,3 +317,28 @@ func TestPartBytesStay(t *testing.T) {
 		t.Error("the part was changed while it may be in the middle of its commit")
 	}
 }
+
+// What nobody keeps is not written: parts are handed over, and say nothing, whatever has happened.
+func TestUnstored(t *testing.T) {
+	r := newRig(t, rigConfig{retries: 1, more: func(c *Config) { c.Unstored, c.LapBytes = true, 100 }})
+	r.flaky = 1
+	for _, messages := range [][]string{
+		{"a +1", "b =x;@100,c:+1", "c fail", "d permanent"},
+		{"a +1;~", "b flaky", "c +1"},
+		{"b ~", "d +1"},
+		{"a +1"},
+	} {
+		r.step(messages...)
+		r.cut()
+		if r.s.Closing() || r.s.EncodeFrozen(1) {
+			t.Fatal("something is frozen")
+		}
+		r.s.Step(r.now, r.batch(r.s.Epoch()-1, "late fail"))
+		if states, others := r.parts(); states+others != "" || r.s.Changed() {
+			t.Fatalf("%q, %q; changed %v", states, others, r.s.Changed())
+		}
+		r.skip("d")
+		r.advance(retryMost)
+	}
+	want(t, "state", r.state(), "a n=1, c none, d n=1, late none")
+}

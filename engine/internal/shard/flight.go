@@ -50,12 +50,16 @@ func (s *Shard) number() uint64 {
 }
 
 // freshen notes that no checkpoint knows a record yet.
-func (s *Shard) freshen(record uint32) { s.fresh[s.epoch.parity()].set(record) }
+func (s *Shard) freshen(record uint32) {
+	if !s.epoch.unstored {
+		s.fresh[s.epoch.parity()].set(record)
+	}
+}
 
 // forget drops a record and has the checkpoints that know of it forget it too.
 func (s *Shard) forget(record uint32) {
 	parity := s.epoch.parity()
-	if !s.fresh[parity].clear(record) {
+	if !s.fresh[parity].clear(record) && !s.epoch.unstored {
 		if s.fresh[parity^1].clear(record) && !planted.FrozenForgotten {
 			s.encodeRecord(record, parity^1) // P13: it was there at the cut.
 		}
@@ -142,6 +146,9 @@ func (f *flight) index(e *envelope.Envelope) int {
 
 // logMessage puts a message that is in flight to its address into the part of an epoch.
 func (s *Shard) logMessage(b *envelope.Batch, e *envelope.Envelope, number uint64, parity int) {
+	if s.epoch.unstored {
+		return
+	}
 	m, value := s.message(b, e)
 	s.epoch.key = checkpoint.AppendMessageKey(s.epoch.key[:0], e.Function, b.ID(e), number)
 	s.epoch.value = append(checkpoint.AppendMessage(s.epoch.value[:0], &m), value...)
@@ -192,14 +199,14 @@ func (s *Shard) groupOf(hash uint64) statefun.KeyGroup {
 
 // put and delete append a change to the part of an epoch.
 func (s *Shard) put(parity int, group statefun.KeyGroup, key, value []byte) {
-	if !s.epoch.off {
+	if !s.epoch.unstored {
 		c := &s.epoch.changes[parity]
 		c.end(backend.AppendPut(c.begin(), group, key, value))
 	}
 }
 
 func (s *Shard) delete(parity int, group statefun.KeyGroup, key []byte) {
-	if !s.epoch.off {
+	if !s.epoch.unstored {
 		c := &s.epoch.changes[parity]
 		c.end(backend.AppendDelete(c.begin(), group, key))
 	}

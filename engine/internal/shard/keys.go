@@ -30,6 +30,8 @@ type keyed struct {
 	asking []string // Callers that wait for the answer, beside the first.
 	timer  timerwheel.Handle
 
+	loggedIn statefun.Epoch // Into the part of this epoch, the last time; 0: before the start.
+
 	next, prev uint32 // Of the same address, plus one.
 }
 
@@ -154,9 +156,14 @@ func (s *Shard) logKey(place uint32) {
 		return
 	}
 	k := &s.keys.list[place]
+	k.loggedIn = s.epoch.now
+	s.putKey(k, s.epoch.parity())
+}
+
+func (s *Shard) putKey(k *keyed, parity int) {
 	s.epoch.key = checkpoint.AppendKeyKey(s.epoch.key[:0], k.address.fn, bytesOf(k.address.id), bytesOf(k.key))
 	s.epoch.value = checkpoint.AppendKey(s.epoch.value[:0], &k.Key)
-	s.put(s.epoch.parity(), s.groupOf(k.hash), s.epoch.key, s.epoch.value)
+	s.put(parity, s.groupOf(k.hash), s.epoch.key, s.epoch.value)
 }
 
 // dropKey forgets a key whose window is over.

@@ -26,7 +26,7 @@ func (r *rig) takePart() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		r.apply(c)
+		r.apply(c, p.Epoch)
 	}
 }
 

@@ -115,6 +115,7 @@ func (s *Shard) loadState(e backend.Entry) error {
 	}
 	values, messaged, known := checkpoint.CutTouched(e.Value)
 	if fn.Absent || fn.External || len(values) == 0 {
+		s.lap.alien = true
 		return nil // It stays in the store, as it is (P38).
 	}
 	slot, row := s.instance(fn, hash, id)
@@ -318,6 +319,7 @@ func (s *Shard) requeue(m arrived, l *loading) {
 	reason, suspended := l.suspended[m.place]
 	switch {
 	case suspended:
+		q.noted, q.reason = true, reason
 		s.park(fn, q)
 		s.reportSuspended(fn, row, errors.New(reason))
 	case fn.Absent:

@@ -27,6 +27,11 @@ type queue struct {
 	suspended  bool
 	held       bool // Since the message at the head would emit, and the outbox is full.
 
+	// Of a suspended address that checkpoints know as such.
+	noted   bool
+	notedIn statefun.Epoch // By the part of this epoch; 0: since before the start.
+	reason  string
+
 	// Of a function that runs elsewhere.
 	begun   bool          // A delivery has begun,
 	since   clock.Instant // then.
@@ -107,9 +112,11 @@ func (s *Shard) attemptFailed(fn *Function, row *table.Row, p place, q *queue, e
 // suspend has an address wait until somebody resumes it, also after a recovery.
 func (s *Shard) suspend(fn *Function, row *table.Row, q *queue, why error) {
 	const most = 256
-	reason := why.Error()
+	q.reason = why.Error()
+	q.reason = q.reason[:min(len(q.reason), most)]
+	q.noted, q.notedIn = true, s.epoch.now
 	s.epoch.key = checkpoint.AppendSuspendedKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
-	s.put(s.epoch.parity(), s.groupOf(row.Hash), s.epoch.key, bytesOf(reason[:min(len(reason), most)]))
+	s.put(s.epoch.parity(), s.groupOf(row.Hash), s.epoch.key, bytesOf(q.reason))
 	s.park(fn, q)
 }
 
@@ -229,7 +236,7 @@ func (s *Shard) resume(p place, q *queue, row *table.Row, skip bool) {
 	s.failed = append(s.failed, Failure{Address: statefun.Address{Type: fn.Type, ID: string(fn.table.ID(row))}, Resumed: true})
 	s.epoch.key = checkpoint.AppendSuspendedKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
 	s.delete(s.epoch.parity(), s.groupOf(row.Hash), s.epoch.key)
-	q.suspended, q.attempts = false, 0
+	q.suspended, q.noted, q.reason, q.attempts = false, false, "", 0
 	q.begun, q.rounds, q.broken = false, 0, 0
 	if skip {
 		s.dequeue(fn, q)

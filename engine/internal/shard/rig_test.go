@@ -59,7 +59,11 @@ type rig struct {
 	cancel map[string]bool // What Cancel has returned.
 	flaky  int
 	log    []string
-	store  map[string]backend.Entry // What the parts so far amount to.
+	store  map[string]backend.Entry  // What the parts so far amount to,
+	put    map[string]statefun.Epoch // and in which of them it was put last.
+
+	committed int64          // Bytes, as laps are told.
+	since     statefun.Epoch // What the last part has said.
 }
 
 type rigConfig struct {
@@ -77,7 +81,7 @@ type probeState struct {
 }
 
 func newRig(t rapid.TB, c rigConfig) *rig {
-	r := &rig{t: t, store: map[string]backend.Entry{}, now: rigStart, tokens: map[string]Token{}, cancel: map[string]bool{}}
+	r := &rig{t: t, store: map[string]backend.Entry{}, put: map[string]statefun.Epoch{}, now: rigStart, tokens: map[string]Token{}, cancel: map[string]bool{}}
 	if c.shards == 0 {
 		c.shards = 1
 	}
@@ -358,26 +362,43 @@ func (r *rig) parts() (states, messages string) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		r.apply(c)
+		r.apply(c, p.Epoch)
 		if checkpoint.KindOf(c.Key) == checkpoint.KindState {
 			state = append(state, r.change(c))
 		} else {
 			other = append(other, r.flying(c))
 		}
 	}
+	r.lapped(p)
 	return strings.Join(state, ", "), strings.Join(other, ", ")
 }
 
+// lapped checks what a part says of laps: nothing is older.
+func (r *rig) lapped(p Part) {
+	for key, epoch := range r.put {
+		if epoch < p.Since {
+			r.t.Fatalf("the part of epoch %d says that everything was put since epoch %d; %q was in epoch %d", p.Epoch, p.Since, key, epoch)
+		}
+	}
+	if p.Since < r.since {
+		r.t.Fatalf("the part of epoch %d says that everything was put since epoch %d; before, it was since %d", p.Epoch, p.Since, r.since)
+	}
+	r.since = p.Since
+	r.committed += int64(len(whole(p).Changes)) + 10
+}
+
 // apply changes the store, as a backend does. What a shard deletes must be there.
-func (r *rig) apply(c backend.Change) {
+func (r *rig) apply(c backend.Change, epoch statefun.Epoch) {
 	key := fmt.Sprintf("%d/%s", c.Group, c.Key)
 	if _, ok := r.store[key]; c.Delete && !ok {
 		r.t.Fatalf("the part deletes %q of group %d, which the store does not have", c.Key, c.Group)
 	}
 	if c.Delete {
 		delete(r.store, key)
+		delete(r.put, key)
 		return
 	}
+	r.put[key] = epoch
 	r.store[key] = backend.Entry{Group: c.Group, Key: bytes.Clone(c.Key), Value: bytes.Clone(c.Value)}
 }
 
@@ -436,7 +457,7 @@ func (r *rig) reloaded(c rigConfig, more func(*Config)) *rig {
 		if int(n.s.route[e.Group]) != n.s.id {
 			continue
 		}
-		n.store[key] = e
+		n.store[key], n.put[key] = e, r.put[key]
 		if err := n.s.Load(e); err != nil {
 			r.t.Fatalf("load %q: %v", key, err)
 		}
@@ -467,6 +488,7 @@ func (r *rig) change(c backend.Change) string {
 func (r *rig) cut() {
 	epoch := r.s.Epoch() + 1
 	r.s.Cut(epoch)
+	r.s.ContinueLap(r.committed)
 	for range r.s.senders {
 		r.s.Step(r.now, &envelope.Batch{Epoch: epoch})
 	}

@@ -48,8 +48,10 @@ type Config struct {
 	// idempotency keys and their answers may take before there is no room for another.
 	Numbers      uint64
 	KeysBytesMax int64
-	// EpochsOff says that no epoch will ever end, so that nothing need be written for one.
-	EpochsOff bool
+	// LapBytes is within how many committed bytes all entries are put again; 0: they are not.
+	LapBytes int64
+	// Unstored says that nobody keeps checkpoints, or that no epoch will ever end: then nothing is written for them.
+	Unstored bool
 	// Stack returns the stack of the goroutine that calls it, for the log; nil: stacks are not wanted.
 	Stack func() []byte
 }
@@ -92,6 +94,7 @@ type Shard struct {
 	numbers     uint64              // The greatest number of a message so far.
 	fresh       [2]bitset           // Records that no checkpoint knows, by the parity of the epoch in which they came.
 	flight      flight
+	lap         lap
 	keys        keyring
 	egressHeld  bool
 	loading     *loading // Until Loaded.
@@ -188,10 +191,11 @@ func New(c Config) *Shard {
 		keys:      newKeyring(cmp.Or(c.KeysBytesMax, keysBytesMax)),
 		now:       c.Now,
 		outlets:   make([]outlet, c.Shards+extraOutlets),
+		lap:       lap{bytes: c.LapBytes},
 	}
 	s.heap = table.NewHeap(s.arena)
 	s.seed = table.Seed{s.rand.Uint64(), s.rand.Uint64()}
-	s.epoch.now, s.epoch.off = max(c.Epoch, 1), c.EpochsOff
+	s.epoch.now, s.epoch.unstored = max(c.Epoch, 1), c.Unstored
 	s.undo = make([]byte, undoBytesMin)
 	for _, fn := range c.Functions {
 		s.add(fn)

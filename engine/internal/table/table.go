@@ -86,6 +86,14 @@ func (t *Table) Len() int { return t.count }
 // Slots returns a number that every slot there has ever been is less than.
 func (t *Table) Slots() int { return int(t.next) }
 
+// Next returns the first slot at or after s that there can be.
+func (t *Table) Next(s Slot) Slot {
+	if s >= firstRows && s < slabRows {
+		return slabRows
+	}
+	return s
+}
+
 // Row returns the row of a slot. It stays where it is until the slot is released.
 func (t *Table) Row(s Slot) *Row {
 	return (*Row)(unsafe.Pointer(&t.slabs[s>>slabBits][int(s&slabMask)*t.stride]))
