@@ -177,7 +177,7 @@ func (n *nemesis) fooled() error {
 		return err
 	}
 	n.work(b)
-	err = b.Signal(syscall.SIGSTOP)
+	err = b.Stop()
 	if err == nil {
 		err = n.refused(fmt.Sprintf("process %d", b.PID()))
 	}
@@ -208,7 +208,7 @@ func (n *nemesis) replaced() error {
 		return err
 	}
 	n.work(b)
-	if err := errors.Join(b.Signal(syscall.SIGSTOP), n.Clients.Pause(), n.Store.Replace()); err != nil {
+	if err := errors.Join(b.Stop(), n.Clients.Pause(), n.Store.Replace()); err != nil {
 		return errors.Join(err, b.Kill())
 	}
 	other, _, err := n.open(n.Bank, rig.Options{})

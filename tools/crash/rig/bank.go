@@ -163,6 +163,25 @@ func (b *Bank) Signal(s syscall.Signal) error {
 	return nil
 }
 
+// Stop has it stand still, and returns when it does: until then, what it is doing goes on.
+func (b *Bank) Stop() error {
+	if err := b.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	var status syscall.WaitStatus
+	for {
+		switch _, err := syscall.Wait4(b.PID(), &status, syscall.WUNTRACED, nil); {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return os.NewSyscallError("wait4", err)
+		case !status.Stopped():
+			return fmt.Errorf("the bank has not stopped, but ended: %#x", status)
+		default:
+			return nil
+		}
+	}
+}
+
 // Wait waits for its end.
 func (b *Bank) Wait() error {
 	select {
