@@ -223,13 +223,6 @@ func (w *wiring) connect(life context.Context, b *Binder, schemas [][]schema) {
 	driver.Connect(w.loops, w.pumps, c.RingSlots, w.gate)
 }
 
-func lapBytes(b backend.Backend) int64 {
-	if b == nil {
-		return 0
-	}
-	return b.LapBytes()
-}
-
 func (w *wiring) connectSinks(b *Binder) {
 	ids := make([]string, 0, len(b.egresses))
 	for id := range b.egresses {
@@ -284,10 +277,10 @@ func (w *wiring) newLoop(id, sources int, schemas []schema) *driver.Loop {
 		Endpoints: endpoints, Resolve: w.directory.number, Egresses: w.links.egressNames(),
 		Describe: func(n envelope.Function) *shard.Function { return w.elsewhere(w.directory.at(n), byEndpoint) },
 		BatchMax: c.BatchMax, Limits: w.links.limits, Memory: w.memory.Get,
-		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(), Epoch: w.announce.Epoch(), Unstored: c.EpochInterval == EpochsOff || c.Backend == nil,
+		Rand: rand.New(rand.NewPCG(c.Seed, uint64(id))), Now: w.clock.Now(), Epoch: w.announce.Epoch(), Unstored: c.Backend == nil,
 		KeysBytesMax: max(c.KeysBytesMax/int64(c.Shards), 1),
-		Numbers:      w.recovered.Numbers, LapBytes: lapBytes(c.Backend),
-		Stack: debug.Stack,
+		Numbers:      w.recovered.Numbers,
+		Stack:        debug.Stack,
 	})
 	ctx := &Context{links: w.links}
 	s.Bind(&ctx.inv)

@@ -24,7 +24,7 @@ type Config struct {
 	// for the life of an application's checkpoints. Default 128, or Shards if that is more.
 	KeyGroups int
 	// Backend keeps checkpoints, and Open goes on from the newest of them. The engine does not close it: do so
-	// after [Engine.Close]. nil means volatile: epochs are cut, nothing is kept.
+	// after [Engine.Close]. nil means volatile: epochs are cut, nothing is kept, and nothing is encoded for it.
 	Backend backend.Backend
 	// EpochInterval is how often a checkpoint is taken. Default 100 ms; EpochsOff takes none, and then
 	// egress records leave at once.

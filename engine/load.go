@@ -58,6 +58,9 @@ func (w *wiring) load(ctx context.Context) error {
 			suspended++
 		}
 		w.loops[i].Account() // Before anybody asks for credit.
+		if s.Alien() {
+			w.epochs.NoLaps()
+		}
 	}
 	w.config.Logger.Info("recovered", "epoch", stored.Epoch, "generation", w.template().Generation,
 		"instances", found.kinds[checkpoint.KindState], "messages", found.kinds[checkpoint.KindMessage],

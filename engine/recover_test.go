@@ -352,3 +352,45 @@ func TestRecoverPositions(t *testing.T) {
 		wantItems(t, &heard, "5")
 	})
 }
+
+// Without epochs on the interval, those that are asked for, and the last, hold everything all the same: state, messages that
+// wait for their time, and positions as of the same moment.
+func TestRecoverEpochsOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probes := probeModule(func(s *engine.Schema) probeFunc {
+			n := engine.NewValue(s, "n", engine.Int64)
+			return func(ctx *engine.Context, word string) error {
+				if *n.Edit(ctx)++; word == "0" {
+					Do.To("later").SendAfter(ctx, time.Hour, "late")
+				}
+				return nil
+			}
+		})
+		connect := func(s *positioned) engine.Module {
+			return bind(func(b *engine.Binder) { engine.RouteKey(b, words, Do); engine.Connect(b, words, s) })
+		}
+		l := newLife(t)
+		run(t, l.start(engine.Config{EpochInterval: engine.EpochsOff}, probes, connect(&positioned{until: 3})))
+		synctest.Wait()
+		checkpoint(t, l.e)
+		source := &positioned{until: 5}
+		run(t, l.restart(engine.Config{EpochInterval: engine.EpochsOff}, probes, connect(source)))
+		synctest.Wait()
+		if at := source.opened.take(); !slices.Equal(at, []string{"03"}) {
+			t.Errorf("the source is opened at %q", at)
+		}
+		closeEngine(t, l.e)
+		var seen list[int64]
+		counted := probeModule(func(s *engine.Schema) probeFunc {
+			n := engine.NewValue(s, "n", engine.Int64)
+			return func(ctx *engine.Context, word string) error { seen.add(n.Get(ctx)); return nil }
+		})
+		l.start(engine.Config{EpochInterval: engine.EpochsOff}, counted)
+		submit(t, l.e, "p", "?")
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if n := seen.take(); !slices.Equal(n, []int64{5, 0}) {
+			t.Errorf("p has seen %d events, and then there is %d; want 5, and the late message at an instance with nothing", n[0], n[1:])
+		}
+	})
+}

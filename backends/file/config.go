@@ -25,8 +25,10 @@ type Config struct {
 
 	// SegmentBytes is the length at which the log begins another segment. Default 64 MiB.
 	SegmentBytes int64
-	// CompactBytes is the length of the log from which on it is folded into tables: about how much of it is
-	// read at recovery, and what a compaction's cost is spread over. Default 512 MiB.
+	// CompactBytes is the length of the log from which on its older part is forgotten, or folded into tables: about
+	// how much of it is read at recovery, and what a compaction's cost is spread over. It can be forgotten when
+	// the engine has put everything again meanwhile, which it does for a state of up to an eighth of this. Default
+	// 512 MiB.
 	CompactBytes int64
 	// LogBytesMax is the length of the log from which on Commit waits for the compaction: the most that
 	// recovery reads, but for one epoch. Default four times as much.

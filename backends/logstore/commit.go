@@ -131,13 +131,23 @@ func (s *Store) owned() error {
 	if planted.NotLooked {
 		return nil
 	}
-	err := s.fs.Still(lockName, s.lock)
+	err := s.ours()
 	if err == nil {
 		active := s.log.Active()
-		err = s.fs.Still(active.Name, active.File)
+		err = fenced(s.fs.Still(active.Name, active.File))
 	}
 	if err != nil {
-		return s.fail(fmt.Errorf("%w: %w", backend.ErrFenced, err))
+		return s.fail(err)
+	}
+	return nil
+}
+
+// ours fails once the lock is another's.
+func (s *Store) ours() error { return fenced(s.fs.Still(lockName, s.lock)) }
+
+func fenced(err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: %w", backend.ErrFenced, err)
 	}
 	return nil
 }

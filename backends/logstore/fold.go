@@ -5,7 +5,6 @@ package logstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/backend"
@@ -42,10 +41,7 @@ func (s *Store) fold(ctx context.Context, now *snapshot) error {
 		err = f.install()
 	}
 	into.Discard()
-	if errors.Is(err, backend.ErrSync) { // In doubt nothing is removed.
-		return err
-	}
-	return errors.Join(err, s.sweep())
+	return err
 }
 
 // run adds what the log says.
@@ -93,9 +89,9 @@ func (f *folding) install() error {
 // install makes a view, and the log from a position on, the store's: on disk by the manifest, then for readers. The
 // caller holds folding.
 func (s *Store) install(on View, section []byte, from epochlog.Position, checkpoint []byte) error {
-	if err := s.fs.Still(lockName, s.lock); err != nil { // Another's manifest is not to be replaced.
+	if err := s.ours(); err != nil {
 		on.Close()
-		return fmt.Errorf("%w: %w", backend.ErrFenced, err)
+		return err
 	}
 	m := *s.manifest
 	m.number++

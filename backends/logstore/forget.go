@@ -4,7 +4,6 @@ package logstore
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/backend"
@@ -95,14 +94,11 @@ func (s *Store) shorten(ctx context.Context, now *snapshot) error {
 	}
 	empty, section := base.Empty(now.view.View, known)
 	before := s.from
-	err := s.install(empty, section, from, nil) // The log has a newer epoch.
-	if err == nil {
-		s.mu.Lock()
-		s.forgotten += from.Bytes - before.Bytes
-		s.mu.Unlock()
-	}
-	if errors.Is(err, backend.ErrSync) { // In doubt nothing is removed.
+	if err := s.install(empty, section, from, nil); err != nil { // The log has a newer epoch.
 		return err
 	}
-	return errors.Join(err, s.sweep())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten += from.Bytes - before.Bytes
+	return nil
 }

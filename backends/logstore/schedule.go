@@ -3,6 +3,7 @@
 package logstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,13 +134,16 @@ func (s *Store) tidy(ctx context.Context, how func(context.Context, *snapshot) e
 		return err
 	}
 	defer now.release()
-	if err = s.state(); err == nil { // In doubt nothing is written.
+	err = cmp.Or(s.state(), s.ours()) // In doubt nothing is written,
+	if err == nil {
 		err = how(ctx, now)
+		if gone := s.ours(); gone != nil { // The files of somebody else are not damaged, and not strays.
+			err = gone
+		} else if !errors.Is(err, backend.ErrSync) { // and nothing removed.
+			err = errors.Join(err, s.sweep())
+		}
 	}
 	if err != nil {
-		if gone := s.fs.Still(lockName, s.lock); gone != nil { // The files of somebody else are not damaged.
-			err = fmt.Errorf("%w: %w", backend.ErrFenced, gone)
-		}
 		err = fmt.Errorf("%s: fold: %w", s.config.Name, err)
 	}
 	if errors.Is(err, backend.ErrSync) || errors.Is(err, backend.ErrCorrupt) || errors.Is(err, backend.ErrFenced) {

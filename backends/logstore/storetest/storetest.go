@@ -73,6 +73,7 @@ func Run(t *testing.T, f Factory) {
 		{"doubt halts", s.doubtHalts},
 		{"read-only", s.readOnly},
 		{"fenced during commit", s.fencedDuringCommit},
+		{"fenced behind", s.fencedBehind},
 		{"fold fails", s.foldFails},
 		{"fold finds", s.foldFinds},
 		{"beside a fold", s.besideFold},

@@ -30,7 +30,6 @@ type Coordinator struct {
 	parts     []backend.Part
 	egress    [][]*envelope.Batch // By shard.
 	bytes     int64
-	since     statefun.Epoch // The least of those that are there.
 	positions []backend.SourcePosition
 	now       clock.Instant
 }
@@ -68,15 +67,11 @@ func (c *Coordinator) Announce() (epoch statefun.Epoch, ok bool) {
 // Closing reports whether an epoch is being closed or committed.
 func (c *Coordinator) Closing() bool { return c.closing }
 
-// AddPart takes a shard's share of the closing epoch. All that the shard has in the checkpoint has been put since the
-// epoch since; 0: nobody knows.
-func (c *Coordinator) AddPart(epoch statefun.Epoch, now clock.Instant, shard int, changes []backend.Part, egress []*envelope.Batch, since statefun.Epoch) {
+// AddPart takes a shard's share of the closing epoch.
+func (c *Coordinator) AddPart(epoch statefun.Epoch, now clock.Instant, shard int, changes []backend.Part, egress []*envelope.Batch) {
 	c.expect(epoch)
 	if c.has[shard] {
 		invariant.Failf("coordinator: a second part of shard %d for epoch %d", shard, epoch)
-	}
-	if c.there == 0 || since < c.since {
-		c.since = since
 	}
 	c.has[shard] = true
 	c.there++
@@ -122,7 +117,7 @@ func (c *Coordinator) Complete() (e Epoch, ok bool) {
 	slices.SortStableFunc(c.parts, func(a, b backend.Part) int { return cmp.Compare(a.Shard, b.Shard) })
 	slices.SortFunc(c.positions, func(a, b backend.SourcePosition) int { return cmp.Compare(a.Source, b.Source) })
 	return Epoch{
-		Checkpoint: backend.Checkpoint{Epoch: c.epoch - 1, CreatedAt: int64(c.now), Since: c.since, Sources: c.positions},
+		Checkpoint: backend.Checkpoint{Epoch: c.epoch - 1, CreatedAt: int64(c.now), Sources: c.positions},
 		Parts:      c.parts,
 		Egress:     c.egress,
 		Bytes:      c.bytes,

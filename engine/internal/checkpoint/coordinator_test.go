@@ -63,7 +63,7 @@ func TestCoordinator(t *testing.T) {
 					c.Committed()
 					epoch++
 				case "part":
-					c.AddPart(epoch, 0, int(who[0]-'0'), nil, nil, 0)
+					c.AddPart(epoch, 0, int(who[0]-'0'), nil, nil)
 				case "position":
 					c.AddPosition(epoch, backend.SourcePosition{Source: who})
 				}
@@ -85,10 +85,9 @@ func TestCoordinatorComplete(t *testing.T) {
 	records := []*envelope.Batch{envelope.New(0), envelope.New(0), envelope.New(0)}
 	for round := statefun.Epoch(1); round <= 2; round++ {
 		c.Announce()
-		since := [][]statefun.Epoch{{7, 5, 9}, {8, 6, 0}}[round-1] // By shard: the least counts.
 		for i, shard := range []int{2, 0, 1} {
 			pieces := []backend.Part{{Shard: shard, Changes: make([]byte, shard+1)}, {Shard: shard, Changes: make([]byte, 10)}}
-			c.AddPart(round, clock.Instant(100+10*(i%2)), shard, pieces, records[shard:shard+1], since[shard])
+			c.AddPart(round, clock.Instant(100+10*(i%2)), shard, pieces, records[shard:shard+1])
 		}
 		c.AddPosition(round, backend.SourcePosition{Source: "b", Position: []byte("2")})
 		c.AddPosition(round, backend.SourcePosition{Source: "a", Position: []byte("1")})
@@ -96,7 +95,7 @@ func TestCoordinatorComplete(t *testing.T) {
 		if !ok || !c.Closing() {
 			t.Fatalf("epoch %d: complete %v, closing %v", round, ok, c.Closing())
 		}
-		if cp := e.Checkpoint; cp.Epoch != round || cp.CreatedAt != 110 || cp.Since != slices.Min(since) || len(cp.Sources) != 2 || cp.Sources[0].Source != "a" || string(cp.Sources[1].Position) != "2" {
+		if cp := e.Checkpoint; cp.Epoch != round || cp.CreatedAt != 110 || len(cp.Sources) != 2 || cp.Sources[0].Source != "a" || string(cp.Sources[1].Position) != "2" {
 			t.Errorf("checkpoint %+v", cp)
 		}
 		if e.Bytes != 1+2+3+3*10 || len(e.Parts) != 6 || len(e.Egress) != 3 {
@@ -122,7 +121,7 @@ func TestCoordinatorCarries(t *testing.T) {
 	c.Carry(carried)
 	for round := statefun.Epoch(1); round <= 3; round++ {
 		c.Announce()
-		c.AddPart(round, 0, 0, nil, nil, 0)
+		c.AddPart(round, 0, 0, nil, nil)
 		if _, ok := c.Complete(); ok {
 			t.Fatalf("epoch %d is complete without its source", round)
 		}
@@ -142,12 +141,12 @@ func TestCoordinatorInvariants(t *testing.T) {
 		name string
 		f    func(c *Coordinator)
 	}{
-		{"a part before the announcement", func(c *Coordinator) { c.AddPart(1, 0, 1, nil, nil, 0) }},
+		{"a part before the announcement", func(c *Coordinator) { c.AddPart(1, 0, 1, nil, nil) }},
 		{"a position before the announcement", func(c *Coordinator) { c.AddPosition(1, position) }},
-		{"a part of the open epoch", func(c *Coordinator) { c.Announce(); c.AddPart(2, 0, 1, nil, nil, 0) }},
+		{"a part of the open epoch", func(c *Coordinator) { c.Announce(); c.AddPart(2, 0, 1, nil, nil) }},
 		{"a position of the open epoch", func(c *Coordinator) { c.Announce(); c.AddPosition(2, position) }},
-		{"a part of an epoch that is committed", func(c *Coordinator) { c.Announce(); c.Committed(); c.AddPart(1, 0, 1, nil, nil, 0) }},
-		{"two parts of a shard", func(c *Coordinator) { c.Announce(); c.AddPart(1, 0, 1, nil, nil, 0); c.AddPart(1, 0, 1, nil, nil, 0) }},
+		{"a part of an epoch that is committed", func(c *Coordinator) { c.Announce(); c.Committed(); c.AddPart(1, 0, 1, nil, nil) }},
+		{"two parts of a shard", func(c *Coordinator) { c.Announce(); c.AddPart(1, 0, 1, nil, nil); c.AddPart(1, 0, 1, nil, nil) }},
 		{"two positions of a source", func(c *Coordinator) { c.Announce(); c.AddPosition(1, position); c.AddPosition(1, position) }},
 	}
 	for _, tt := range tests {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/millrace-io/millrace/engine/internal/shard"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
@@ -22,8 +23,10 @@ type Announcement struct {
 	wanted atomic.Uint64 // The newest epoch that somebody waits for (P20).
 	wants  chan struct{} // Gets a token when wanted rises.
 
-	touched   atomic.Uint64 // The newest epoch in which there was something to do.
-	committed atomic.Int64  // Bytes, about, since the start.
+	touched atomic.Uint64 // The newest epoch in which there was something to do.
+
+	lap  atomic.Pointer[shard.Lap] // That which goes on with the epoch that is announced.
+	room atomic.Int64              // What is left of the bytes that it may cost. Below 0 it is given up.
 
 	mu     sync.Mutex
 	ctx    context.Context // Guarded by mu. Done when the next epoch is announced; nil while nobody waits for it.
@@ -34,6 +37,7 @@ type Announcement struct {
 func NewAnnouncement(ctx context.Context, first statefun.Epoch) *Announcement {
 	a := &Announcement{life: ctx, wants: make(chan struct{}, 1)}
 	a.epoch.Store(uint64(first))
+	a.Lap(shard.Lap{})
 	return a
 }
 
@@ -120,8 +124,8 @@ func (a *Announcement) Touch(epoch statefun.Epoch) { raise(&a.touched, epoch) }
 // Touched reports whether there was something to do in the open epoch.
 func (a *Announcement) Touched() bool { return a.touched.Load() >= a.epoch.Load() }
 
-// Committed returns about how many bytes have been committed since the start.
-func (a *Announcement) Committed() int64 { return a.committed.Load() }
+// Lap says what comes of the lap with the epoch that is announced next.
+func (a *Announcement) Lap(lap shard.Lap) { a.lap.Store(&lap) }
 
 // Wanted reports whether somebody waits for the open epoch.
 func (a *Announcement) Wanted() bool { return a.wanted.Load() >= a.epoch.Load() }

@@ -24,7 +24,7 @@ func (e *Epochs) store(ctx context.Context, epoch *checkpoint.Epoch) error {
 		epoch.Parts = append(epoch.Parts, backend.Part{Shard: e.shards, Changes: changes})
 		epoch.Bytes += int64(len(changes))
 	}
-	cp.Since = e.outflow.Since(epoch.Checkpoint.Since)
+	cp.Since = e.laps.claim(e.outflow.Oldest())
 	return e.persist(ctx, cp, epoch.Parts)
 }
 

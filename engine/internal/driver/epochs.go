@@ -30,6 +30,7 @@ type Epochs struct {
 	stuck       func(statefun.Epoch, error)
 	interval    time.Duration
 	shards      int
+	laps        laps
 
 	parts     chan Part     // Room for one of each shard: a loop never waits here.
 	positions chan Position // And for one of each source.
@@ -91,10 +92,16 @@ func NewEpochs(c EpochsConfig) *Epochs {
 		asked:     make(chan request),
 		gate:      c.Gate, stuck: c.Stuck, names: c.Names,
 	}
+	if c.Backend != nil {
+		e.laps.bytes = c.Backend.LapBytes()
+	}
 	e.coordinator.StartAt(c.Announce.Epoch())
 	e.coordinator.Carry(c.Carried)
 	return e
 }
+
+// NoLaps says that the store has entries which no shard can put again. It is called before Run.
+func (e *Epochs) NoLaps() { e.laps.bytes = 0 }
 
 // AddPart and AddPosition are the hooks of loops and pumps.
 func (e *Epochs) AddPart(p Part) { e.parts <- p }
@@ -191,7 +198,7 @@ func (e *Epochs) Finish() { e.last = true }
 func (e *Epochs) SweepNow(ctx context.Context) error { return e.sweep(ctx) }
 
 func (e *Epochs) addPart(p Part) {
-	e.coordinator.AddPart(p.Epoch, p.Now, p.Shard, p.Changes, p.Egress, p.Since)
+	e.coordinator.AddPart(p.Epoch, p.Now, p.Shard, p.Changes, p.Egress)
 	e.numbers = max(e.numbers, p.Numbers)
 	e.tickets = append(e.tickets, p.Tickets...)
 }
@@ -234,6 +241,7 @@ func (e *Epochs) begin() bool {
 	}
 	e.closing, e.waiting = e.waiting, e.closing[:0]
 	e.ended = e.last
+	e.announce.Lap(e.laps.next(epoch-1, e.outflow.Oldest(), e.announce))
 	e.announce.Announce(epoch, e.last)
 	return true
 }
@@ -269,7 +277,7 @@ func (e *Epochs) commit(ctx context.Context) error {
 	}
 	e.committed.Add(1)
 	e.bytes.Add(epoch.Bytes)
-	e.announce.committed.Add(epoch.Bytes + commitBytesMin)
+	e.laps.committed(epoch.Bytes, e.announce)
 	e.acknowledge()
 	if !planted.PublishBeforeCommit {
 		e.outflow.Release(epoch.Checkpoint.Epoch, epoch.Egress)
@@ -281,9 +289,6 @@ func (e *Epochs) commit(ctx context.Context) error {
 	e.coordinator.Committed()
 	return nil
 }
-
-// commitBytesMin is about how much a log becomes longer by an epoch in which nothing happens.
-const commitBytesMin = 4 << 10
 
 // acknowledge tells those who have waited for the commit.
 func (e *Epochs) acknowledge() {

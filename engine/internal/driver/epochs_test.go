@@ -44,8 +44,7 @@ type office struct {
 	published []connector.Record
 	dones     []func(error)
 	stuck     []string
-	since     statefun.Epoch // What parts say.
-	told      []string       // Tickets, by their name, in the order in which they came back.
+	told      []string // Tickets, by their name, in the order in which they came back.
 }
 
 func newOffice(t *testing.T, sources int, more func(*EpochsConfig)) *office {
@@ -102,7 +101,7 @@ func (o *office) turn(begin bool) error {
 // part has a shard hand its part of the closing epoch over, with records and the tickets of those who wait.
 func (o *office) part(number int, records []string, tickets ...string) {
 	p := Part{Part: shard.Part{
-		Shard: number, Changes: []backend.Part{{Shard: number}}, Epoch: o.announce.Epoch() - 1, Now: clock.Instant(1000 + number), Numbers: uint64(70 - number), Since: o.since,
+		Shard: number, Changes: []backend.Part{{Shard: number}}, Epoch: o.announce.Epoch() - 1, Now: clock.Instant(1000 + number), Numbers: uint64(70 - number),
 	}}
 	for _, r := range records {
 		b := envelope.New(1)
@@ -203,39 +202,6 @@ func TestEpochsCommit(t *testing.T) {
 	o.want("told by the next", o.told)
 	if n, bytes := o.epochs.Committed(); n != 2 || bytes == 0 {
 		t.Errorf("%d epochs, %d bytes", n, bytes)
-	}
-}
-
-// A commit says since when everything has been put: what all shards say, and not more than what is true of records,
-// which stay as long as their sink needs.
-func TestEpochsSince(t *testing.T) {
-	o := newOffice(t, 0, nil)
-	var said []statefun.Epoch
-	for _, step := range []struct {
-		since   statefun.Epoch // What the parts say,
-		records []string       // what the first has to let out,
-		done    bool           // and whether what has left before is done.
-	}{{since: 0}, {since: 10, records: []string{"a"}}, {since: 12, records: []string{"b"}}, {since: 13, done: true}, {since: 13}, {since: 0}} {
-		if step.done {
-			for _, done := range o.dones {
-				done(nil)
-			}
-		}
-		o.since = step.since
-		if err := o.turn(true); err != nil {
-			t.Fatal(err)
-		}
-		o.part(1, step.records)
-		o.part(0, nil)
-		o.before = func() error { return nil }
-		if err := o.turn(false); err != nil {
-			t.Fatal(err)
-		}
-		cp, _, _ := o.Latest(t.Context())
-		said = append(said, cp.Since)
-	}
-	if !slices.Equal(said, []statefun.Epoch{0, 10, 11, 13, 13, 0}) {
-		t.Errorf("commits say that everything was put since %d", said)
 	}
 }
 

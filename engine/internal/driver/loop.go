@@ -281,14 +281,20 @@ func (l *Loop) Turn(now clock.Instant) (busy bool) {
 func (l *Loop) cut(epoch statefun.Epoch) {
 	start := time.Now()
 	l.shard.Cut(epoch)
-	l.shard.ContinueLap(l.announce.Committed())
+	l.shard.ContinueLap(*l.announce.lap.Load())
 	l.stopped(start)
 	l.sealed = l.announce.Last() == epoch-1
 }
 
 func (l *Loop) encode() {
 	start := time.Now()
+	if l.announce.room.Load() < 0 {
+		l.shard.GiveUpLap()
+	}
 	l.shard.EncodeFrozen(l.pace.Frozen)
+	if bytes := l.shard.Repeated(); bytes > 0 {
+		l.announce.room.Add(-bytes)
+	}
 	l.stopped(start)
 }
 

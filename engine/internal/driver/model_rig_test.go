@@ -197,6 +197,8 @@ type storeOf struct {
 	*rig
 }
 
+func (storeOf) LapBytes() int64 { return 0 }
+
 func (s storeOf) Commit(ctx context.Context, cp backend.Checkpoint, parts []backend.Part) error {
 	o, err := readOffer(cp, parts)
 	if err != nil {

@@ -5,6 +5,8 @@ package driver
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"sync"
 	"unsafe"
@@ -44,10 +46,18 @@ func (b *outbox) keep(epoch statefun.Epoch, records int) {
 	if !ok {
 		b.kept = slices.Insert(b.kept, i, keptRecords{epoch: epoch})
 	}
-	b.kept[i].records += records
-	for len(b.kept) > 0 && b.kept[0].records == 0 {
-		b.kept = b.kept[1:]
+	if b.kept[i].records += records; b.kept[i].records == 0 {
+		b.kept = slices.Delete(b.kept, i, i+1)
 	}
+}
+
+// Oldest returns the epoch of the oldest record that checkpoints have; the greatest of all when there is none. It is for
+// the goroutine that commits.
+func (o *Outflow) Oldest() statefun.Epoch {
+	if kept := o.outbox.kept; len(kept) > 0 {
+		return kept[0].epoch
+	}
+	return math.MaxUint64
 }
 
 // recordName is where a record stands in the checkpoint.
@@ -73,15 +83,6 @@ func (o *Outflow) Unswept() bool {
 	o.outbox.mu.Lock()
 	defer o.outbox.mu.Unlock()
 	return len(o.outbox.confirmed) > 0
-}
-
-// Since returns the epoch from which on everything in a checkpoint has been put, when that is so of all but records
-// from an epoch on. Records are not put again: most do not stay for long.
-func (o *Outflow) Since(others statefun.Epoch) statefun.Epoch {
-	if kept := o.outbox.kept; len(kept) > 0 && !planted.OutboxNotRepeated {
-		return min(others, kept[0].epoch)
-	}
-	return others
 }
 
 // Changes returns what the commit of an epoch says of records: it puts those of the epoch, numbered as Release
@@ -138,12 +139,13 @@ func (o *Outflow) Restore(entries []backend.Entry) error {
 		sinks[d.egress] = d
 	}
 	o.outbox.unbound = map[string]int{}
+	kept := map[statefun.Epoch]int{}
 	for _, e := range entries {
 		r, err := o.parse(e)
 		if err != nil {
 			return fmt.Errorf("key group %d, key %x: %w", e.Group, e.Key, err)
 		}
-		o.outbox.keep(r.Epoch, 1)
+		kept[r.Epoch]++
 		d := sinks[r.Egress]
 		if d == nil {
 			o.outbox.unbound[r.Egress]++
@@ -152,6 +154,9 @@ func (o *Outflow) Restore(entries []backend.Entry) error {
 		bytes := int64(len(e.Value))
 		o.c.Gate.Add(bytes)
 		d.push(queued{r, o.hold(bytes, 1, true)})
+	}
+	for _, epoch := range slices.Sorted(maps.Keys(kept)) {
+		o.outbox.keep(epoch, kept[epoch])
 	}
 	return nil
 }

@@ -53,9 +53,6 @@ type Part struct {
 
 	// EgressBytes is what Egress holds, as EgressBytes counted it.
 	EgressBytes int64
-
-	// Since is the epoch from which on all that the shard has in the checkpoint has been put; 0: nobody knows.
-	Since statefun.Epoch
 }
 
 // Epoch returns the open epoch.
@@ -230,7 +227,6 @@ func (s *Shard) Part() (p Part, ok bool) {
 		Epoch: s.epoch.now - 1,
 		Now:   s.now, Numbers: s.numbers,
 		Egress: s.sealed, EgressBytes: s.sealedBytes,
-		Since: s.lap.lapped(),
 	}
 	s.sealed, s.sealedBytes = nil, 0
 	return p, true

@@ -320,8 +320,8 @@ func TestPartBytesStay(t *testing.T) {
 
 // What nobody keeps is not written: parts are handed over, and say nothing, whatever has happened.
 func TestUnstored(t *testing.T) {
-	r := newRig(t, rigConfig{retries: 1, more: func(c *Config) { c.Unstored, c.LapBytes = true, 100 }})
-	r.flaky = 1
+	r := newRig(t, rigConfig{retries: 1, more: func(c *Config) { c.Unstored = true }})
+	r.flaky, r.lapStep = 1, 1
 	for _, messages := range [][]string{
 		{"a +1", "b =x;@100,c:+1", "c fail", "d permanent"},
 		{"a +1;~", "b flaky", "c +1"},

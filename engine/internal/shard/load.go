@@ -115,7 +115,7 @@ func (s *Shard) loadState(e backend.Entry) error {
 	}
 	values, messaged, known := checkpoint.CutTouched(e.Value)
 	if fn.Absent || fn.External || len(values) == 0 {
-		s.lap.alien = true
+		s.alien = true
 		return nil // It stays in the store, as it is (P38).
 	}
 	slot, row := s.instance(fn, hash, id)

@@ -48,9 +48,7 @@ type Config struct {
 	// idempotency keys and their answers may take before there is no room for another.
 	Numbers      uint64
 	KeysBytesMax int64
-	// LapBytes is within how many committed bytes all entries are put again; 0: they are not.
-	LapBytes int64
-	// Unstored says that nobody keeps checkpoints, or that no epoch will ever end: then nothing is written for them.
+	// Unstored says that nobody keeps checkpoints: then nothing is written for them.
 	Unstored bool
 	// Stack returns the stack of the goroutine that calls it, for the log; nil: stacks are not wanted.
 	Stack func() []byte
@@ -95,6 +93,7 @@ type Shard struct {
 	fresh       [2]bitset           // Records that no checkpoint knows, by the parity of the epoch in which they came.
 	flight      flight
 	lap         lap
+	alien       bool // The store has entries that the shard has not.
 	keys        keyring
 	egressHeld  bool
 	loading     *loading // Until Loaded.
@@ -191,7 +190,6 @@ func New(c Config) *Shard {
 		keys:      newKeyring(cmp.Or(c.KeysBytesMax, keysBytesMax)),
 		now:       c.Now,
 		outlets:   make([]outlet, c.Shards+extraOutlets),
-		lap:       lap{bytes: c.LapBytes},
 	}
 	s.heap = table.NewHeap(s.arena)
 	s.seed = table.Seed{s.rand.Uint64(), s.rand.Uint64()}

@@ -225,13 +225,13 @@ func TestShardModel(t *testing.T) {
 	})
 	ids := rapid.SampledFrom([]string{"a", "b", "c", "d", "an-id-of-more-than-sixteen-bytes"})
 	rapid.Check(t, func(t *rapid.T) {
-		laps := rapid.SampledFrom([]int64{0, 100, 1000, 5000}).Draw(t, "lap bytes")
 		m := &model{
-			t: t, r: newRig(t, rigConfig{retries: 3, batchMax: 3, more: func(c *Config) { c.LapBytes = laps }}),
+			t: t, r: newRig(t, rigConfig{retries: 3, batchMax: 3}),
 			state: map[string]probeModel{}, waiting: map[string][]string{}, suspended: map[string]bool{},
 			sent: map[string][]string{}, store: map[string]string{},
 		}
 		r := m.r
+		r.lapStep = rapid.SampledFrom([]float64{0, 0.3, 0.5, 1}).Draw(t, "lap step")
 		part := func() {
 			m.apply(r.part())
 			if !maps.Equal(m.store, m.frozen) {
