@@ -71,6 +71,9 @@ func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID stri
 	if err := n.e.admit(); err != nil {
 		return err
 	}
+	if err := w.decodes(to, m, fn, in); err != nil { // Behind admit: who is refused for want of credit is to cost little.
+		return err
+	}
 	if err := w.waits(to); err != nil {
 		return err
 	}
@@ -97,8 +100,7 @@ func (n entry) send(to Address, m TypedValue, caller FunctionType, callerID stri
 	return nil
 }
 
-// accepts checks a message from outside before anything is touched: a function that decodes its messages
-// in this process gets none that it cannot decode.
+// accepts finds what a message from outside is for, before anything is touched.
 func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in envelope.Input, err error) {
 	if len(to.ID) > statefun.IDBytesMax {
 		return 0, 0, fmt.Errorf("%w: id of %d bytes, at most %d are allowed", connector.ErrTooLarge, len(to.ID), statefun.IDBytesMax)
@@ -120,19 +122,28 @@ func (w *wiring) accepts(to Address, m TypedValue) (fn envelope.Function, in env
 	in, ok = f.byTypename[m.Typename]
 	switch {
 	case f.endpoint != nil:
-		if err := f.refuses(m.Typename, to.ID); err != nil {
-			return 0, 0, fmt.Errorf("%w: %w", connector.ErrMalformed, err)
-		}
 		return fn, envelope.Untyped, w.crowded(fn)
 	case ok:
-		if err := f.inputs[in].check(m.Value); err != nil {
-			return 0, 0, fmt.Errorf("%w: %w", connector.ErrMalformed, err)
-		}
 		return fn, in, nil
 	case f.any != nil:
 		return fn, envelope.Untyped, nil
 	}
 	return 0, 0, fmt.Errorf("%w: %s by %s", connector.ErrUnknownMessage, clip(m.Typename), f.typ)
+}
+
+// decodes checks what a message says: a function that decodes its messages in this process gets none that it cannot
+// decode.
+func (w *wiring) decodes(to Address, m TypedValue, fn envelope.Function, in envelope.Input) (err error) {
+	switch f := w.directory.at(fn); {
+	case f.endpoint != nil:
+		err = f.refuses(m.Typename, to.ID)
+	case in != envelope.Untyped:
+		err = f.inputs[in].check(m.Value)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", connector.ErrMalformed, err)
+	}
+	return nil
 }
 
 func (w *wiring) fits(value []byte) error {
@@ -156,10 +167,19 @@ func (e *Engine) admit() error {
 		return ErrClosing
 	}
 	if !e.gate.Open() {
-		return fmt.Errorf("%w: %d bytes are queued, the high-water mark is %d", ErrNoCredit, e.gate.Queued(), e.gate.Max())
+		return noCredit{e.gate.Queued(), e.gate.Max()}
 	}
 	return nil
 }
+
+// noCredit is a refusal. It is put into words only when somebody reads it: there are as many as anybody likes to send.
+type noCredit struct{ queued, most int64 }
+
+func (n noCredit) Error() string {
+	return fmt.Sprintf("%v: %d bytes are queued, the high-water mark is %d", ErrNoCredit, n.queued, n.most)
+}
+
+func (noCredit) Unwrap() error { return ErrNoCredit }
 
 // credit waits until ingress has credit.
 func (e *Engine) credit(ctx context.Context) error {
