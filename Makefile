@@ -20,7 +20,7 @@ WORKLOAD ?= counter
 CYCLES   ?= 20
 BACKEND  ?= file
 
-.PHONY: help build demo test lint race fuzz bench bench-compare bench-peers bench-epochs bench-durable sim bugbank crash test-sdks profile clean
+.PHONY: help build demo test lint race fuzz bench bench-compare bench-peers bench-epochs bench-durable bench-overload sim bugbank crash test-sdks profile clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -99,6 +99,11 @@ bench-epochs:
 ## bench-durable  HTTP request to durable reply, beside Restate, interleaved; needs node and npm
 bench-durable:
 	go run ./benchmarks/cmd/durable
+
+# OVERLOAD are its flags: -for 10s is a short look, -backend memory another store.
+## bench-overload  2 × and 10 × of what an engine can do, over HTTP and in process; takes 11 minutes
+bench-overload:
+	go run ./benchmarks/cmd/overload $(OVERLOAD)
 
 ## sim          simulate SEEDS=n (200) runs of a whole engine with crashes, on all stores, or the one run of SEED=s
 sim:

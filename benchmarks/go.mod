@@ -8,6 +8,7 @@ require (
 	github.com/asynkron/protoactor-go v0.0.0-20240822202345-3c0e61ca19c9
 	github.com/google/pprof v0.0.0-20260906184651-6331bc6350fe
 	github.com/millrace-io/millrace/backends/file v0.0.0
+	github.com/millrace-io/millrace/backends/memory v0.0.0
 	github.com/millrace-io/millrace/connectors/http v0.0.0
 	github.com/millrace-io/millrace/engine v0.0.0
 	github.com/millrace-io/millrace/loadgen v0.0.0
