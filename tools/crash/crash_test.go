@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/millrace-io/millrace/tools/crash/rig"
@@ -91,9 +92,11 @@ func TestDirectoryRemoved(t *testing.T) {
 		b, address, err := n.open(n.Bank, rig.Options{})
 		must(t, err)
 		must(t, n.Clients.Do(address, 2))
+		must(t, b.Stop()) // What is written to meanwhile is no copy.
 		kept, err := n.Store.Copy(n.Store.Dir + ".kept")
 		must(t, err)
 		must(t, os.RemoveAll(n.Store.Dir))
+		must(t, b.Signal(syscall.SIGCONT))
 		must(t, n.Clients.Do(address, 1)) // Nobody is told that anything was committed.
 		must(t, b.Wait())
 		if log := b.Log(); b.ExitCode() != 1 || !strings.Contains(log, "engine: commit") {
