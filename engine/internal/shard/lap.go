@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/bits"
 
-	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 	"github.com/millrace-io/millrace/engine/internal/planted"
 	"github.com/millrace-io/millrace/engine/internal/table"
 )
@@ -181,8 +180,7 @@ func (s *Shard) repeatSuspended(record uint32, parity int) {
 	if q == nil || q.head != record+1 || !q.noted || q.notedIn+1 >= s.epoch.now {
 		return
 	}
-	s.epoch.key = checkpoint.AppendSuspendedKey(s.epoch.key[:0], fn.number, s.view.ID(e))
-	s.put(parity, s.groupOf(e.Hash), s.epoch.key, bytesOf(q.reason))
+	s.putSuspended(fn, fn.table.Row(slot), q, parity)
 }
 
 // repeatKey puts an idempotency key. One that has been written in the open epoch was another at the cut; what was written

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 )
 
@@ -130,24 +131,13 @@ func TestLapInParts(t *testing.T) {
 // inOrder is what a part says, in the order in which it says it.
 func (r *rig) inOrder() string {
 	r.t.Helper()
-	for r.s.EncodeFrozen(1) {
-	}
-	p, ok := r.s.Part()
-	if !ok {
-		r.t.Fatalf("the part is not complete")
-	}
 	var all []string
-	for c, err := range whole(p).All() {
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		r.apply(c, p.Epoch)
+	r.takePart(func(c backend.Change) {
 		if checkpoint.KindOf(c.Key) == checkpoint.KindState {
 			all = append(all, r.change(c))
 		} else {
 			all = append(all, r.flying(c))
 		}
-	}
-	r.lapped(p)
+	})
 	return strings.Join(all, ", ")
 }

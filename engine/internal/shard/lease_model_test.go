@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 )
 
@@ -194,7 +195,7 @@ func (m *leaseModel) part() {
 	if m.frozen == nil {
 		return
 	}
-	m.r.takePart()
+	m.r.takePart(func(backend.Change) {})
 	if got := m.r.stored(); !maps.Equal(got, m.frozen) {
 		m.t.Fatalf("the store has %v; at the cut there was %v", got, m.frozen)
 	}

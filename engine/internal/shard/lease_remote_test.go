@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/remote"
@@ -124,7 +125,7 @@ func TestIdleElsewhereReload(t *testing.T) {
 			r.post(fnCart, "a x")
 			r.reply("a", "=n:1")
 			r.cut()
-			r.takePart()
+			r.takePart(func(backend.Change) {})
 			for _, e := range r.store {
 				if values, stamp, ok := checkpoint.CutTouched(e.Value); !ok || stamp != rigStart+1 || len(values)+11 != len(e.Value) {
 					t.Errorf("%q: %d, %v", e.Value, stamp, ok)
@@ -135,7 +136,8 @@ func TestIdleElsewhereReload(t *testing.T) {
 			n := newRemoteRig(t, remoteConfig{near: remote.Policy{IdleAfter: tt.after}, rig: rigConfig{}})
 			n.s.now, n.now = r.now, r.now
 			n.s.fns[fnCart].specs = known
-			for _, e := range r.store {
+			n.store = r.store
+			for _, e := range n.store {
 				if err := n.s.Load(e); err != nil {
 					t.Fatal(err)
 				}

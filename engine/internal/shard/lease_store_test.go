@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/table"
@@ -14,20 +15,7 @@ import (
 // cutAll ends the epoch, and has the store follow.
 func (r *leaseRig) cutAll() {
 	r.cut()
-	r.takePart()
-}
-
-// takePart has the store follow what the closing epoch's part says.
-func (r *rig) takePart() {
-	for r.s.EncodeFrozen(1) {
-	}
-	p, _ := r.s.Part()
-	for c, err := range whole(p).All() {
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		r.apply(c, p.Epoch)
-	}
+	r.takePart(func(backend.Change) {})
 }
 
 // entry describes an instance, or what a checkpoint has of it, with its stamps: "n=5@0 p=x @20".

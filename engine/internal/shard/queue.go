@@ -115,9 +115,14 @@ func (s *Shard) suspend(fn *Function, row *table.Row, q *queue, why error) {
 	q.reason = why.Error()
 	q.reason = q.reason[:min(len(q.reason), most)]
 	q.noted, q.notedIn = true, s.epoch.now
-	s.epoch.key = checkpoint.AppendSuspendedKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
-	s.put(s.epoch.parity(), s.groupOf(row.Hash), s.epoch.key, bytesOf(q.reason))
+	s.putSuspended(fn, row, q, s.epoch.parity())
 	s.park(fn, q)
+}
+
+// putSuspended puts that an address is suspended, and why.
+func (s *Shard) putSuspended(fn *Function, row *table.Row, q *queue, parity int) {
+	s.epoch.key = checkpoint.AppendSuspendedKey(s.epoch.key[:0], fn.number, fn.table.ID(row))
+	s.put(parity, s.groupOf(row.Hash), s.epoch.key, bytesOf(q.reason))
 }
 
 func (s *Shard) park(fn *Function, q *queue) {

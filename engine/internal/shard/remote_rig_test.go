@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
 	"github.com/millrace-io/millrace/engine/internal/clock"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
@@ -193,19 +194,10 @@ func (r *remoteRig) values(specs *Specs, entry []byte) string {
 // part encodes what is frozen and returns the closing epoch's part: "put cart/a n=1, delete desk/b".
 func (r *remoteRig) part() string {
 	r.t.Helper()
-	for r.s.EncodeFrozen(1) {
-	}
-	p, ok := r.s.Part()
-	if !ok {
-		r.t.Fatalf("the part is not complete")
-	}
 	var all []string
-	for c, err := range whole(p).All() {
-		if err != nil {
-			r.t.Fatal(err)
-		}
+	r.takePart(func(c backend.Change) {
 		if checkpoint.KindOf(c.Key) != checkpoint.KindState {
-			continue
+			return
 		}
 		number, id, err := checkpoint.ParseStateKey(c.Key)
 		if err != nil {
@@ -215,13 +207,13 @@ func (r *remoteRig) part() string {
 		name := fmt.Sprintf("%s/%s", fn.Type.Name, id)
 		if c.Delete {
 			all = append(all, "delete "+name)
-			continue
+			return
 		}
 		if err := checkpoint.Validate(c.Value); err != nil {
 			r.t.Fatal(err)
 		}
 		all = append(all, "put "+name+" "+r.values(fn.specs, c.Value))
-	}
+	})
 	return strings.Join(all, ", ")
 }
 

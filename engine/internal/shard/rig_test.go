@@ -353,26 +353,35 @@ func whole(p Part) backend.Part {
 // parts is part that also returns what the part says of messages in flight: "wait a test/word:+1, gone b".
 func (r *rig) parts() (states, messages string) {
 	r.t.Helper()
+	var state, other []string
+	r.takePart(func(c backend.Change) {
+		if checkpoint.KindOf(c.Key) == checkpoint.KindState {
+			state = append(state, r.change(c))
+		} else {
+			other = append(other, r.flying(c))
+		}
+	})
+	return strings.Join(state, ", "), strings.Join(other, ", ")
+}
+
+// takePart encodes what is frozen, has the store follow what the closing epoch's part says, and shows each change, in
+// order.
+func (r *rig) takePart(show func(backend.Change)) {
+	r.t.Helper()
 	for r.s.EncodeFrozen(1) {
 	}
 	p, ok := r.s.Part()
 	if !ok {
 		r.t.Fatalf("the part is not complete: %d markers, drained %v", r.s.epoch.markers, r.s.epoch.drained)
 	}
-	var state, other []string
 	for c, err := range whole(p).All() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
 		r.apply(c, p.Epoch)
-		if checkpoint.KindOf(c.Key) == checkpoint.KindState {
-			state = append(state, r.change(c))
-		} else {
-			other = append(other, r.flying(c))
-		}
+		show(c)
 	}
 	r.lapped(p)
-	return strings.Join(state, ", "), strings.Join(other, ", ")
 }
 
 // lapped checks what follows from laps when the part of an epoch is there: nothing is older.
