@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/connector"
+	"github.com/millrace-io/millrace/engine/internal/driver"
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
@@ -232,12 +233,17 @@ func (e *Engine) enter(ctx context.Context, hash uint64, b *envelope.Batch) erro
 
 // push leaves a batch, which has been counted, in a shard's inbox, or reports that it is full.
 func (e *Engine) push(hash uint64, b *envelope.Batch) bool {
-	l := e.loops[e.route[statefun.KeyGroupOf(hash, len(e.route))]]
+	l := e.shardOf(hash)
 	if !l.Inbox().TryPush(b) {
 		return false
 	}
 	l.Wake()
 	return true
+}
+
+// shardOf returns the loop of the shard that has the ids of a hash.
+func (w *wiring) shardOf(hash uint64) *driver.Loop {
+	return w.loops[w.route[statefun.KeyGroupOf(hash, len(w.route))]]
 }
 
 // pushWaiting is push that waits for room. When it fails, the batch counts no more.

@@ -12,21 +12,17 @@ import (
 
 	"github.com/millrace-io/millrace/engine/backend"
 	"github.com/millrace-io/millrace/engine/internal/checkpoint"
+	"github.com/millrace-io/millrace/engine/internal/envelope"
 	"github.com/millrace-io/millrace/engine/statefun"
 )
 
-// What Engine.State can be refused with, besides ErrNoFunction and what the backend says.
-var (
-	// ErrVolatile is returned when the engine has no backend.
-	ErrVolatile = errors.New("the engine has no backend: nothing is kept")
-	// ErrNoCheckpoint is returned while no epoch has been committed.
-	ErrNoCheckpoint = errors.New("no epoch has been committed yet")
-)
+// ErrNoCheckpoint is returned by Engine.State while no epoch has been committed.
+var ErrNoCheckpoint = errors.New("no epoch has been committed yet")
 
-// State is what an address has kept as of a committed epoch.
+// State is what an address has kept.
 type State struct {
-	Epoch  statefun.Epoch
-	Values []StateValue // Those that are present, in the order in which the function became known to have them.
+	Epoch  statefun.Epoch // The committed epoch that it is as of; 0, without a backend: it is as of now.
+	Values []StateValue   // Those that are present, in the order in which the function became known to have them.
 }
 
 // StateValue is a state value of an address.
@@ -39,7 +35,8 @@ type StateValue struct {
 }
 
 // State returns what an address has kept as of the last committed epoch. All values are of that one epoch. Those
-// that have expired by now are left out. An address without state has no values, and that is no error.
+// that have expired by now are left out. An address without state has no values, and that is no error. An engine
+// without a backend asks the shard, and returns what there is between two of its batches.
 func (e *Engine) State(ctx context.Context, a Address) (State, error) {
 	s, err := e.state(ctx, a)
 	if err != nil {
@@ -48,28 +45,46 @@ func (e *Engine) State(ctx context.Context, a Address) (State, error) {
 	return s, nil
 }
 
-func (w *wiring) state(ctx context.Context, a Address) (State, error) {
+func (e *Engine) state(ctx context.Context, a Address) (State, error) {
 	if err := a.Validate(); err != nil {
 		return State{}, err
 	}
-	number, known := w.directory.known(a.Type)
-	switch {
-	case !known && w.directory.namespaces[a.Type.Namespace] == nil, known && w.directory.at(number).external:
+	number, known := e.directory.known(a.Type)
+	if !known && e.directory.namespaces[a.Type.Namespace] == nil || known && e.directory.at(number).external {
 		return State{}, ErrNoFunction
-	case w.config.Backend == nil:
-		return State{}, ErrVolatile
 	}
-	group := statefun.KeyGroupOf(statefun.KeyHash(a.ID), w.config.KeyGroups)
-	epoch, entry, err := w.entryOf(ctx, group, checkpoint.AppendStateKey(nil, number, []byte(a.ID)))
+	var epoch statefun.Epoch
+	var entry []byte
+	var err error
+	hash := statefun.KeyHash(a.ID)
+	switch {
+	case e.config.Backend != nil:
+		group := statefun.KeyGroupOf(hash, e.config.KeyGroups)
+		epoch, entry, err = e.entryOf(ctx, group, checkpoint.AppendStateKey(nil, number, []byte(a.ID)))
+	case known:
+		entry, err = e.kept(ctx, number, hash, []byte(a.ID))
+	}
 	if err != nil || !known { // Of a type that nobody has sent to yet there is nothing.
 		return State{Epoch: epoch}, err
 	}
 	// Numbers stay what they are, so the names of now serve for every epoch.
-	values, err := stateValues(w.directory.at(number).valueNames(), entry, w.clock.Now().Time())
+	values, err := stateValues(e.directory.at(number).valueNames(), entry, e.clock.Now().Time())
 	if err != nil {
 		return State{}, fmt.Errorf("%w: epoch %d: %w", backend.ErrCorrupt, epoch, err)
 	}
 	return State{Epoch: epoch, Values: values}, nil
+}
+
+// kept asks the shard that has an address.
+func (e *Engine) kept(ctx context.Context, number envelope.Function, hash uint64, id []byte) ([]byte, error) {
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.ctx, cancel)()
+	entry, err := e.shardOf(hash).Kept(until, number, hash, id)
+	if err != nil {
+		return nil, cmp.Or(ctx.Err(), ErrClosing)
+	}
+	return entry, nil
 }
 
 // entryOf reads an entry and the epoch that it is of. Those are two calls, and an epoch may be committed between

@@ -79,9 +79,69 @@ func TestState(t *testing.T) {
 			t.Errorf("without its function it is %s", show(s))
 		}
 		closeEngine(t, e)
-		e = open(t, engine.Config{}, everyForm())
-		if _, err := e.State(t.Context(), a); !errors.Is(err, engine.ErrVolatile) {
-			t.Errorf("without a backend: %v", err)
+	})
+}
+
+// Without a backend the state of an address is what it is by now.
+func TestStateOfNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard list[string]
+		far := serve("far/*", remember(&heard, remote.Spec{Name: "w", Typename: "t/w", Expiry: remote.AfterWrite, TTL: 1000}), remote.Policy{})
+		e := open(t, engine.Config{Shards: 3}, everyForm(), far)
+		want := func(want string, a engine.Address) {
+			t.Helper()
+			if s, err := e.State(t.Context(), a); err != nil || show(s) != want || s.Epoch != 0 {
+				t.Errorf("%v: epoch %d has %s, %v; want %s", a, s.Epoch, show(s), err, want)
+			}
+		}
+		a, b := keeperAddress("a"), farTell.To("b").Address()
+		want("", a)
+		want("", b) // Nobody has sent to its type yet.
+		for n := 1; n < 3; n++ {
+			told(t, e, "a", fmt.Sprint("n=", n))
+			want(fmt.Sprintf("n io.statefun.types/long 09%02x00000000000000", n), a)
+		}
+		told(t, e, "a", "doc=x")
+		want(`n io.statefun.types/long 090200000000000000, doc test/document 7b2277223a2278227d`, a)
+		want("", keeperAddress("c"))
+		tell(t, e, "b", "w=1")
+		want("w t/w 31", b)
+		time.Sleep(time.Second)
+		want("", b)
+
+		closeEngine(t, e)
+		if _, err := e.State(t.Context(), a); !errors.Is(err, engine.ErrClosing) {
+			t.Errorf("when it is closed: %v", err)
+		}
+	})
+}
+
+// A shard that is busy is waited for, while the context lasts.
+func TestStateOfBusyShard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		e := open(t, engine.Config{}, keeperModule(func(s *engine.Schema) keeperFunc {
+			n := engine.NewValue(s, "n", engine.Int64)
+			return func(ctx *engine.Context, _ string) (string, error) {
+				n.Set(ctx, 1)
+				<-release
+				return "", nil
+			}
+		}))
+		if err := keep.To("a").Submit(t.Context(), e, "go"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for range 3 { // The first is put, the others find no room.
+			if _, err := e.State(ctx, keeperAddress("a")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		}
+		close(release)
+		if s, err := e.State(t.Context(), keeperAddress("a")); err != nil || show(s) != "n io.statefun.types/long 090100000000000000" {
+			t.Errorf("%s, %v", show(s), err)
 		}
 	})
 }

@@ -33,7 +33,7 @@ type Report struct {
 	MaxStopMicros       float64 `json:"max_stop_us"`           // Longest stop of a shard for a cut, since the start.
 	GCPauseP99Micros    float64 `json:"gc_pause_p99_us"`       //
 	AllocsPerInvocation float64 `json:"allocs_per_invocation"` // Rounded to thousandths: a run's own few are no message's.
-	Backend             string  `json:"backend"`               // "none" is volatile.
+	Backend             string  `json:"backend"`               // As the flag has it; "memory" keeps nothing.
 	Shards              int     `json:"shards"`                //
 	EpochIntervalMillis float64 `json:"epoch_interval_ms"`     // 0: off.
 	Verified            bool    `json:"verified"`              // The counters, read back, add up to the messages sent.

@@ -105,7 +105,7 @@ func (r *run) describe() {
 		EpochIntervalMillis: float64(max(r.EpochInterval, 0)) / float64(time.Millisecond),
 	}
 	if r.report.Backend == "" {
-		r.report.Backend = "none"
+		r.report.Backend = "memory"
 	}
 }
 

@@ -2,9 +2,9 @@
 
 // Package memory is the backend that keeps everything in memory: nothing survives the process.
 //
-// Checkpoints are cut and committed as with any other backend, so that effects and acknowledgements
-// behave alike; a process that starts again starts with nothing. For tests, for development and for
-// applications whose state can be made anew.
+// Checkpoints are cut and committed as with any other backend; a process that starts again starts with nothing. It is
+// for tests, and for those who want to inspect whole checkpoints of an application whose state can be made anew. An
+// engine without a backend is faster, and behaves the same but for that: see engine.Config.Backend.
 package memory
 
 import (

@@ -56,7 +56,7 @@ type Figures struct {
 func newReport(c Config) Report {
 	return Report{
 		Report: loadgen.Report{
-			Workload: "remote", Dist: string(keys.Uniform), Backend: "none", Shards: c.Shards,
+			Workload: "remote", Dist: string(keys.Uniform), Backend: "memory", Shards: c.Shards,
 			EpochIntervalMillis: float64(epochInterval.Milliseconds()), Verified: true, Version: c.Version, Commit: c.Commit,
 		},
 		Network: string(c.Network), Server: string(c.Server), Connections: c.Connections,

@@ -42,11 +42,9 @@ type setting struct {
 const interval = "100ms"
 
 var settings = []setting{
-	{name: "off", backend: "none", interval: "off"},
-	// Without a backend what is committed is what the shards have in memory: epochs are cut, their effects leave, and
-	// nothing is encoded.
-	{name: "memory", backend: "none", interval: interval, floor: 0.85},
-	{name: "memory, kept to be looked at", backend: "memory", interval: interval},
+	{name: "off", backend: "memory", interval: "off"},
+	{name: "memory", backend: "memory", interval: interval, floor: 0.85},
+	{name: "memory?keep=true", backend: "memory?keep=true", interval: interval},
 	{name: "file", backend: "file://", interval: interval, floor: 0.50},
 	{name: "pebble", backend: "pebble://", interval: interval},
 }

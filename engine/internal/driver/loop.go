@@ -48,13 +48,14 @@ const (
 // Loop drives one shard: it waits, wakes, and calls Step. All fields are owned by its goroutine unless
 // they say otherwise.
 type Loop struct {
-	shard   *shard.Shard
-	clock   clock.Clock
-	gate    *mailbox.Gate
-	outflow *Outflow
-	parker  *mailbox.Parker                // Anyone may wake.
-	inbox   *mailbox.Inbox[envelope.Batch] // Anyone may push.
-	back    *mailbox.Inbox[shard.Call]     // Likewise. There is a slot for each call that can be under way.
+	shard     *shard.Shard
+	clock     clock.Clock
+	gate      *mailbox.Gate
+	outflow   *Outflow
+	parker    *mailbox.Parker                // Anyone may wake.
+	inbox     *mailbox.Inbox[envelope.Batch] // Anyone may push.
+	back      *mailbox.Inbox[shard.Call]     // Likewise. There is a slot for each call that can be under way.
+	questions chan question                  // Anyone may ask.
 
 	inside   []*mailbox.Ring // From each shard, by its number.
 	outside  []*mailbox.Ring // From each source.
@@ -113,6 +114,7 @@ func NewLoop(c LoopConfig) *Loop {
 	l := &Loop{
 		shard: c.Shard, clock: c.Clock, gate: c.Gate, inbox: c.Inbox, outflow: c.Outflow,
 		announce: c.Announce, hooks: c.Hooks, parker: mailbox.NewParker(), pace: usualPace,
+		questions: make(chan question, 1),
 	}
 	l.hold = l.holdTicket
 	l.back = mailbox.NewInbox[shard.Call](c.CallsMax + 1)
@@ -223,7 +225,7 @@ func (l *Loop) ready() bool {
 	if l.over {
 		return l.stop.Load()
 	}
-	if !l.back.Empty() || l.announce.Epoch() > l.shard.Epoch() || l.shard.Closing() || l.stop.Load() {
+	if !l.back.Empty() || l.announce.Epoch() > l.shard.Epoch() || l.shard.Closing() || l.stop.Load() || len(l.questions) > 0 {
 		return true
 	}
 	for _, r := range l.inside {
@@ -274,6 +276,7 @@ func (l *Loop) Turn(now clock.Instant) (busy bool) {
 		l.encode()
 		busy = true
 	}
+	busy = l.answer() || busy
 	return l.flush() || inside || busy
 }
 

@@ -273,22 +273,27 @@ func (s *Shard) appendInstance(changes []byte, fn *Function, row *table.Row, par
 	changes = backend.AppendPutHead(changes, s.groupOf(row.Hash), checkpoint.StateKeyBytes(fn.number, len(id)))
 	changes = checkpoint.AppendStateKey(changes, fn.number, id)
 	changes, start := checkpoint.BeginLength(changes)
+	return checkpoint.EndLength(s.appendEntry(changes, fn, row), start)
+}
+
+// appendEntry appends what a row has kept, as checkpoints have it.
+func (s *Shard) appendEntry(dst []byte, fn *Function, row *table.Row) []byte {
 	if fn.Endpoint != nil {
-		changes = append(changes, s.entry(row)...)
+		dst = append(dst, s.entry(row)...)
 	}
 	for number := range fn.Values {
 		if row.Present&(1<<number) != 0 {
-			changes = s.encodeValue(changes, &fn.Values[number], row)
+			dst = s.encodeValue(dst, &fn.Values[number], row)
 		}
 	}
 	if fn.Undeclared && row.Present&undeclaredBit != 0 {
 		c := fn.undeclared(row)
-		changes = append(changes, s.heap.Get(c.ref, int(c.len))...)
+		dst = append(dst, s.heap.Get(c.ref, int(c.len))...)
 	}
 	if fn.IdleAfter > 0 {
-		changes = checkpoint.AppendTouched(changes, *fn.messagedAt(row))
+		dst = checkpoint.AppendTouched(dst, *fn.messagedAt(row))
 	}
-	return checkpoint.EndLength(changes, start)
+	return dst
 }
 
 // encodeAbsence records that a row has no state any more, if anybody could think it had.

@@ -20,12 +20,12 @@ import (
 // openBackend opens a backend.
 type openBackend func(context.Context, backend.Options) (backend.Backend, error)
 
-// parseBackend reads where checkpoints go and returns what opens it; nil for none.
+// parseBackend reads where checkpoints go, as millrace run does, and returns what opens it; nil where nothing is kept.
 func parseBackend(s string) (name string, open openBackend, err error) {
 	switch s {
-	case "none":
-		return s, nil, nil
 	case "memory":
+		return s, nil, nil
+	case "memory?keep=true":
 		return s, func(ctx context.Context, o backend.Options) (backend.Backend, error) { return memory.Open(ctx, o) }, nil
 	}
 	scheme, dir, _ := strings.Cut(s, "://")
@@ -34,7 +34,7 @@ func parseBackend(s string) (name string, open openBackend, err error) {
 			return openTemporary(ctx, scheme, dir, o)
 		}, nil
 	}
-	return "", nil, fmt.Errorf("backend: %q, want none, memory, file:///directory or pebble:///directory", s)
+	return "", nil, fmt.Errorf("backend: %q, want memory, memory?keep=true, file:///directory or pebble:///directory", s)
 }
 
 // inDir opens the backends that keep a directory, by scheme, and returns how far their bases are behind the log.

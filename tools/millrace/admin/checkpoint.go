@@ -32,11 +32,24 @@ func (s *Server) stateOf(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, store.StateOf(a, state))
 }
 
+// keeper is the engine, if it has a store; else it writes why there is nothing to see.
+func (s *Server) keeper(w http.ResponseWriter) (e *watched, ok bool) {
+	e = s.watched.Load()
+	switch {
+	case e == nil:
+		s.closed().write(w)
+	case e.store == nil:
+		volatile.write(w)
+	default:
+		return e, true
+	}
+	return nil, false
+}
+
 // checkpoints lists the checkpoints that the store keeps.
 func (s *Server) checkpoints(w http.ResponseWriter, r *http.Request) {
-	e := s.watched.Load()
-	if e == nil {
-		s.closed().write(w)
+	e, ok := s.keeper(w)
+	if !ok {
 		return
 	}
 	s.reading.Lock() // It takes as much memory as the log of the store.
@@ -51,9 +64,8 @@ func (s *Server) checkpoints(w http.ResponseWriter, r *http.Request) {
 
 // inspect reads the newest checkpoint.
 func (s *Server) inspect(w http.ResponseWriter, r *http.Request) {
-	e := s.watched.Load()
-	if e == nil {
-		s.closed().write(w)
+	e, ok := s.keeper(w)
+	if !ok {
 		return
 	}
 	query := r.URL.Query()
@@ -85,9 +97,8 @@ type Created struct {
 
 // create takes a checkpoint now. What it answers is that one, or already the one after it.
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
-	e := s.watched.Load()
-	if e == nil {
-		s.closed().write(w)
+	e, ok := s.keeper(w)
+	if !ok {
 		return
 	}
 	err := e.Checkpoint(r.Context())

@@ -69,6 +69,21 @@ func TestCheckpoints(t *testing.T) {
 	}
 }
 
+// An engine without a store shows what addresses have, and says how to have checkpoints.
+func TestNoStore(t *testing.T) {
+	r := start(t, "127.0.0.1:0", "")
+	r.Watch(r.engine, nil)
+	c := client(t, r.Server, "")
+	_, list := c.Checkpoints(t.Context())
+	_, inspect := c.Inspect(t.Context(), store.Question{})
+	_, create := c.Checkpoint(t.Context())
+	for _, err := range []error{list, inspect, create} {
+		if err == nil || !strings.Contains(err.Error(), "checkpoints are not kept") || !strings.Contains(err.Error(), "memory?keep=true") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // There is nothing to see before there is an engine.
 func TestNoCheckpoints(t *testing.T) {
 	s, _ := serve(t, "127.0.0.1:0", "")

@@ -36,6 +36,12 @@ func malformed(err error) *problem {
 	return &problem{http.StatusBadRequest, "malformed", err.Error(), "see millrace send --help"}
 }
 
+// volatile is the answer when somebody wants to see a checkpoint of an engine that keeps none.
+var volatile = &problem{
+	http.StatusNotFound, "no_store", "checkpoints are not kept",
+	"run it with --backend file:///directory, or memory?keep=true; the state of an address can be asked for in any case",
+}
+
 // closed is the answer while the engine takes nothing.
 func (s *Server) closed() *problem {
 	if s.state.Load().Name == draining.Name {

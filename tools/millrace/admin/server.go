@@ -33,7 +33,7 @@ type Engine interface {
 // watched is what a [Server] shows and steers.
 type watched struct {
 	Engine
-	store *store.Shared
+	store *store.Shared // Nil: it keeps nothing.
 }
 
 // Server serves an admin address. It listens before the engine is there and after it has gone, so that its
@@ -143,7 +143,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 // Addr is the address that the server listens on: "host:port" or "unix:/path".
 func (s *Server) Addr() string { return s.addr }
 
-// Watch has the server show and steer e, and show what is in its store.
+// Watch has the server show and steer e, and show what is in its store; nil, if it has none.
 func (s *Server) Watch(e Engine, in *store.Shared) { s.watched.Store(&watched{e, in}) }
 
 // Ready says that the application's doors are open, at the given addresses. It does nothing after Drain.

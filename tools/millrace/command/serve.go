@@ -57,8 +57,10 @@ func (a *application) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, kept.Close()) }()
-	a.config.Backend = kept
+	if kept != nil {
+		defer func() { err = errors.Join(err, kept.Close()) }()
+		a.config.Backend = kept
+	}
 	e, err := engine.Open(ctx, a.config, a.Module("module files"), engine.Module{Name: "admin", Bind: func(b *engine.Binder) error {
 		b.Door(server.Door())
 		return nil
@@ -85,10 +87,11 @@ func (a *application) serve(ctx context.Context) (err error) {
 	return err
 }
 
-// openStore opens the store before anything is taken in: what is refused has consumed nothing.
+// openStore opens the store before anything is taken in: what is refused has consumed nothing. It returns nil where
+// nothing is kept.
 func (a *application) openStore(ctx context.Context) (*store.Shared, error) {
 	b, err := a.location.Open(ctx, backend.Options{Application: a.config.Application, KeyGroups: a.config.KeyGroups})
-	if err != nil {
+	if b == nil || err != nil {
 		return nil, err
 	}
 	kept := &store.Shared{Backend: b}

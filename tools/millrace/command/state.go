@@ -36,7 +36,7 @@ func stateGetCommand() *cobra.Command {
 		Short: "Show the state of an address as of a committed epoch",
 		Long: `Show the state values of an address, <namespace>/<type>/<id>, as of the newest committed epoch, all of the same one:
 first the epoch, then one value a line with its name, its typename and what it is. Text is in quotes, and what is no
-text in base64.
+text in base64. An engine with --backend memory keeps no epochs: it shows what there is now, as of epoch 0 in JSON.
 
 With --json one object goes to stdout:
 {"address":{"namespace","type","id"},"epoch","states":[{"name","typename","bytes","text","expires_at_ms"}]}
@@ -62,14 +62,14 @@ gives; 2: the command line is wrong, or the store is not there or another applic
 				if cmd.Flags().Changed("name") {
 					s.States = slices.DeleteFunc(s.States, func(v store.StateValue) bool { return v.Name != name })
 					if len(s.States) == 0 {
-						return fmt.Errorf("%q has no state %q as of epoch %d", clip(args[0]), clip(name), s.Epoch)
+						return fmt.Errorf("%q has no state %q as of %s", clip(args[0]), clip(name), asOf(s))
 					}
 				}
 				if asJSON {
 					return writeJSON(cmd, s)
 				}
 				out := &printer{w: cmd.OutOrStdout()}
-				out.printf("epoch %d\n", s.Epoch)
+				out.printf("%s\n", asOf(s))
 				for _, v := range s.States {
 					out.printf("%q %q %s", v.Name, v.Typename, readable(v))
 					if at, ok := v.Expiring(); ok {
@@ -85,6 +85,14 @@ gives; 2: the command line is wrong, or the store is not there or another applic
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
 	l.flags(cmd)
 	return cmd
+}
+
+// asOf says when the state was so: where nothing is kept, there is only what is.
+func asOf(s store.State) string {
+	if s.Epoch == 0 {
+		return "now"
+	}
+	return fmt.Sprintf("epoch %d", s.Epoch)
 }
 
 // readable is a value on one line: nothing in it moves a cursor.

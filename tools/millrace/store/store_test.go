@@ -16,21 +16,22 @@ import (
 func TestParse(t *testing.T) {
 	for in, want := range map[string]string{
 		"memory":                    "memory",
+		"memory?keep=true":          "memory?keep=true",
 		"file:///var/lib/shop":      "file:///var/lib/shop",
 		"file:///var/lib/shop/../x": "file:///var/lib/x",
 		"file:///a%20b%3F":          "file:///a%20b%3F",
 		"pebble:///var/lib/shop":    "pebble:///var/lib/shop",
 	} {
 		l, err := Parse(in)
-		if err != nil || l.String() != want || l.IsMemory() != (in == "memory") {
+		if err != nil || l.String() != want || l.IsMemory() != strings.HasPrefix(in, "memory") {
 			t.Errorf("%s: %v, %v", in, l, err)
 		}
 	}
 	for _, in := range []string{
-		"", "Memory", "memory:", "memory://", "file", "file:", "file://", "file://x", "file://localhost/x", "file:x", "file:/x", "FILE:///x", "file:///", "file:///x?a=b",
+		"", "Memory", "memory:", "memory://", "memory?", "memory?keep=false", "memory?keep=true&keep=true", "file", "file:", "file://", "file://x", "file://localhost/x", "file:x", "file:/x", "FILE:///x", "file:///", "file:///x?a=b",
 		"file:///x#y", "/var/lib/shop", "file:///%zz", "s3://bucket/prefix", "redis://x",
 	} {
-		if l, err := Parse(in); err == nil || !strings.Contains(err.Error(), "memory, file:///directory or pebble:///directory") {
+		if l, err := Parse(in); err == nil || !strings.Contains(err.Error(), "memory, memory?keep=true, file:///directory or pebble:///directory") {
 			t.Errorf("%q: %v, %v", in, l, err)
 		}
 	}
@@ -41,10 +42,10 @@ func TestParse(t *testing.T) {
 
 // Each place that is accepted makes a store, which is there when it is opened again, if it is one that lasts.
 func TestOpen(t *testing.T) {
-	for _, scheme := range []string{"memory", "file", "pebble"} {
+	for _, scheme := range []string{"memory", "memory?keep=true", "file", "pebble"} {
 		t.Run(scheme, func(t *testing.T) {
 			name := scheme
-			if scheme != "memory" {
+			if !strings.HasPrefix(scheme, "memory") {
 				name = scheme + "://" + t.TempDir()
 			}
 			l, err := Parse(name)
@@ -55,8 +56,11 @@ func TestOpen(t *testing.T) {
 				t.Errorf("before there is a store: %v", err)
 			}
 			b, err := l.Open(t.Context(), options)
-			if err != nil {
-				t.Fatal(err)
+			if err != nil || (b == nil) != (scheme == "memory") {
+				t.Fatal(b, err)
+			}
+			if b == nil {
+				return
 			}
 			commit(t, b, 41)
 			if b.Durable() == l.IsMemory() {
