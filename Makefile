@@ -100,7 +100,7 @@ bench-epochs:
 bench-durable:
 	go run ./benchmarks/cmd/durable
 
-# OVERLOAD are its flags: -for 10s is a short look, -backend memory another store.
+# OVERLOAD are its flags: -for 10s is a short look, -backend memory:kept another store.
 ## bench-overload  2 × and 10 × of what an engine can do, over HTTP and in process; takes 11 minutes
 bench-overload:
 	go run ./benchmarks/cmd/overload $(OVERLOAD)

@@ -88,6 +88,32 @@ func TestRecoverOtherFunctions(t *testing.T) {
 	})
 }
 
+// State of a function type that no module provides stays in the store, however much is committed meanwhile: nobody puts
+// it again, so no commit may say that everything has been (ADR 0018). The store would refuse it.
+func TestRecoverAbsentState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife(t)
+		told(t, l.start(engine.Config{}, everyForm()), "a", "n=5")
+		log := &failureLog{}
+		other := probeModule(func(s *engine.Schema) probeFunc {
+			n := engine.NewValue(s, "n", engine.Int64)
+			return func(ctx *engine.Context, _ string) error { n.Set(ctx, n.Get(ctx)+1); return nil }
+		})
+		e := l.restart(engine.Config{Logger: slog.New(log)}, other)
+		for range 40 { // Several laps.
+			submit(t, e, "b", "x")
+			synctest.Wait()
+			checkpoint(t, e)
+		}
+		if f := log.take(); len(f) != 0 {
+			t.Errorf("failures: %v", f)
+		}
+		if got := told(t, l.restart(engine.Config{}, everyForm(), other), "a", "n2="); got != "n=5" {
+			t.Errorf("the state has become %q", got)
+		}
+	})
+}
+
 // What waits for a function type that no module provides waits until one does (P38), and is listed. Nobody can
 // send to it meanwhile.
 func TestRecoverAbsentFunction(t *testing.T) {

@@ -34,7 +34,7 @@ func openStore(ctx context.Context, name string) (backend.Backend, error) {
 		}
 	}
 	switch {
-	case name == "memory":
+	case name == "memory": // Kept: the total is read from it.
 		return memory.Open(ctx, opts)
 	case u.Scheme == "file" && u.Path != "":
 		return file.Open(ctx, file.Config{Dir: u.Path, CompactBytes: compact, SegmentBytes: compact}, opts)

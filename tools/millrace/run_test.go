@@ -191,9 +191,9 @@ func TestRunRefuses(t *testing.T) {
 		{"--module= -m " + m, 2, `module: "", want the name of a file`},
 		{"extra -m " + m, 2, "unknown command"},
 		{"-m " + m + "x", 2, "no such file"},
-		{"-m " + m + " --backend file:x", 2, "want memory, memory?keep=true, file:///directory or pebble:///directory"},
+		{"-m " + m + " --backend file:x", 2, "want memory, memory:kept, file:///directory or pebble:///directory"},
 		{"-m " + m + " --backend s3://bucket", 2, "not available in this version"},
-		{"-m " + m + " --backend redis://x", 2, `backend: "redis://x", want memory, memory?keep=true, file:///directory or pebble:///directory`},
+		{"-m " + m + " --backend redis://x", 2, `backend: "redis://x", want memory, memory:kept, file:///directory or pebble:///directory`},
 		{
 			"-m " + m + " --shards -1 --log-format xml --memory-limit 1MiB --drain-timeout 0s", 2,
 			`log-format: "xml", want text or json; shards: "-1", want 0 to 1024; drain-timeout: "0s", want more than 0s; memory-limit: "1MiB", want at least 64MiB`,

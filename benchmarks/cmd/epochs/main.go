@@ -44,7 +44,7 @@ const interval = "100ms"
 var settings = []setting{
 	{name: "off", backend: "memory", interval: "off"},
 	{name: "memory", backend: "memory", interval: interval, floor: 0.85},
-	{name: "memory?keep=true", backend: "memory?keep=true", interval: interval},
+	{name: "memory:kept", backend: "memory:kept", interval: interval},
 	{name: "file", backend: "file://", interval: interval, floor: 0.50},
 	{name: "pebble", backend: "pebble://", interval: interval},
 }

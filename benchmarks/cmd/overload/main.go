@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	set.SetOutput(stderr)
 	set.DurationVar(&p.overload, "for", 2*time.Minute, "of each overload")
 	set.DurationVar(&p.peak, "peak", 20*time.Second, "of the closed loop that finds the peak, after a fifth of that to warm up")
-	set.StringVar(&p.Backend, "backend", "file", "file or memory")
+	set.StringVar(&p.Backend, "backend", "file", "file, or memory:kept")
 	set.Int64Var(&p.QueueBytesMax, "queue", 16<<20, "the engine's QueueBytesMax")
 	set.IntVar(&p.hashes, "hashes", 2000, "how often a message that comes over HTTP is hashed")
 	set.IntVar(&p.hashesInProcess, "hashes-in-process", 14, "how often one that comes from the same process is")
@@ -90,8 +90,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	const least = time.Second // For a few epochs.
 	if set.NArg() > 0 || p.overload < least || p.peak < least || p.QueueBytesMax < 1 || p.hashes < 1 || p.hashesInProcess < 1 ||
-		p.Backend != "file" && p.Backend != "memory" || p.only != "" && p.only != "http" && p.only != "process" {
-		fmt.Fprintln(stderr, "overload: want no arguments, -backend file or memory, -only http or process, -for and -peak of 1s or more, -queue and -hashes above 0")
+		p.Backend != "file" && p.Backend != "memory:kept" || p.only != "" && p.only != "http" && p.only != "process" {
+		fmt.Fprintln(stderr, "overload: want no arguments, -backend file or memory:kept, -only http or process, -for and -peak of 1s or more, -queue and -hashes above 0")
 		return 2
 	}
 	missed, err := p.measure(ctx, stdout, stderr)

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 func TestMeasure(t *testing.T) {
 	dir := t.TempDir()
 	var stdout, stderr bytes.Buffer
-	args := "-peak 1s -for 1s -backend memory -queue 20000 -out " + dir
+	args := "-peak 1s -for 1s -backend memory:kept -queue 20000 -out " + dir
 	if code := run(t.Context(), strings.Fields(args), nil, &stdout, &stderr); code == 2 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}

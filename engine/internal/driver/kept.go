@@ -38,7 +38,7 @@ func (l *Loop) Kept(ctx context.Context, function envelope.Function, hash uint64
 func (l *Loop) answer() (any bool) {
 	select {
 	case q := <-l.questions:
-		q.entry <- l.shard.Kept(q.function, q.hash, q.id, nil)
+		q.entry <- l.shard.Kept(q.function, q.hash, q.id)
 		return true
 	default:
 		return false

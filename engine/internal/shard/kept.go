@@ -6,16 +6,17 @@ import (
 	"github.com/millrace-io/millrace/engine/internal/envelope"
 )
 
-// Kept appends to dst what an instance has kept, as a checkpoint that is taken at this batch boundary has it. It
-// appends nothing if there is no such instance, or it has kept nothing.
-func (s *Shard) Kept(number envelope.Function, hash uint64, id, dst []byte) []byte {
+// Kept returns what an instance has kept, as a checkpoint that is taken at this batch boundary has it: nothing, if there
+// is no such instance or it has kept nothing. It is a copy.
+func (s *Shard) Kept(number envelope.Function, hash uint64, id []byte) []byte {
 	fn := s.function(number)
 	slot, ok := s.find(fn, hash, id)
 	if !ok {
-		return dst
+		return nil
 	}
-	if row := fn.table.Row(slot); row.Present != 0 {
-		dst = s.appendEntry(dst, fn, row)
+	row := fn.table.Row(slot)
+	if row.Present == 0 {
+		return nil
 	}
-	return dst
+	return s.appendEntry(nil, fn, row)
 }

@@ -25,7 +25,7 @@ func parseBackend(s string) (name string, open openBackend, err error) {
 	switch s {
 	case "memory":
 		return s, nil, nil
-	case "memory?keep=true":
+	case "memory:kept":
 		return s, func(ctx context.Context, o backend.Options) (backend.Backend, error) { return memory.Open(ctx, o) }, nil
 	}
 	scheme, dir, _ := strings.Cut(s, "://")
@@ -34,7 +34,7 @@ func parseBackend(s string) (name string, open openBackend, err error) {
 			return openTemporary(ctx, scheme, dir, o)
 		}, nil
 	}
-	return "", nil, fmt.Errorf("backend: %q, want memory, memory?keep=true, file:///directory or pebble:///directory", s)
+	return "", nil, fmt.Errorf("backend: %q, want memory, memory:kept, file:///directory or pebble:///directory", s)
 }
 
 // inDir opens the backends that keep a directory, by scheme, and returns how far their bases are behind the log.

@@ -73,7 +73,7 @@ do not add up; 2: a flag is wrong, and nothing was started.`,
 	set.IntVar(&f.stateBytes, "state-bytes", loadgen.StateBytesMin, "state of each instance, its counter of 8 bytes included")
 	set.BoolVar(&f.across, "across", false, "pingpong between two shards instead of within one")
 	set.IntVar(&f.shards, "shards", 0, "number of shards (default: one for each CPU)")
-	set.StringVar(&f.backend, "backend", "memory", "where checkpoints go: memory, memory?keep=true, where the newest is kept, file:///directory or pebble:///directory, where a new store is made and removed again")
+	set.StringVar(&f.backend, "backend", "memory", "where checkpoints go: memory, memory:kept, where the newest is kept, file:///directory or pebble:///directory, where a new store is made and removed again")
 	set.StringVar(&f.epochInterval, "epoch-interval", "100ms", "how often a checkpoint is taken, or off")
 	set.Uint64Var(&f.seed, "seed", 1, "seed of everything that is random")
 	set.BoolVar(&f.json, "json", false, "report as one JSON object on the last line of stdout")

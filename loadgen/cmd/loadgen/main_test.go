@@ -117,7 +117,7 @@ func TestBadCommandLines(t *testing.T) {
 		{"engine --workload timers --keys 10 --messages 11", "messages: 11, want at most the 10 keys"},
 		{"engine --state-bytes 0", "state bytes: 0, want"},
 		{"engine --shards -1", "Shards is -1: want 1"},
-		{"engine --backend file://x", `backend: "file://x", want memory, memory?keep=true, file:///directory or`},
+		{"engine --backend file://x", `backend: "file://x", want memory, memory:kept, file:///directory or`},
 		{"engine --backend s3://x/y", `backend: "s3://x/y", want memory`},
 		{"engine --epoch-interval never", `epoch interval: "never", want off or`},
 		{"engine --epoch-interval 0s", `epoch interval: "0s", want off or`},

@@ -78,7 +78,7 @@ func TestNoStore(t *testing.T) {
 	_, inspect := c.Inspect(t.Context(), store.Question{})
 	_, create := c.Checkpoint(t.Context())
 	for _, err := range []error{list, inspect, create} {
-		if err == nil || !strings.Contains(err.Error(), "checkpoints are not kept") || !strings.Contains(err.Error(), "memory?keep=true") {
+		if err == nil || !strings.Contains(err.Error(), "checkpoints are not kept") || !strings.Contains(err.Error(), "memory:kept") {
 			t.Errorf("%v", err)
 		}
 	}

@@ -39,7 +39,7 @@ func malformed(err error) *problem {
 // volatile is the answer when somebody wants to see a checkpoint of an engine that keeps none.
 var volatile = &problem{
 	http.StatusNotFound, "no_store", "checkpoints are not kept",
-	"run it with --backend file:///directory, or memory?keep=true; the state of an address can be asked for in any case",
+	"run it with --backend file:///directory, or memory:kept; the state of an address can be asked for in any case",
 }
 
 // closed is the answer while the engine takes nothing.

@@ -30,6 +30,7 @@ func checkpointListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the checkpoints that a store keeps",
 		Long: `List the checkpoints that a store keeps, one a line, the newest first. A store keeps one, or none if it is new.
+An engine with --backend memory keeps none: it answers with exit code 1.
 
 With --json a list goes to stdout:
 [{"epoch","generation","created_at_ms","instances","in_flight","timers","outbox","bytes"}]
@@ -72,7 +73,8 @@ func checkpointInspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect",
 		Short: "Read the newest checkpoint",
-		Long: `Read the newest checkpoint, all of it, and say what is in it.
+		Long: `Read the newest checkpoint, all of it, and say what is in it. An engine with --backend memory keeps none: it answers with
+exit code 1.
 
 With --json one object goes to stdout: what millrace checkpoint list has, and "state_hash", which is the same for the same
 state of the same addresses, whatever the number of shards and the order in which it was stored; with --sum also "sum",
@@ -126,7 +128,7 @@ func checkpointCreateCommand() *cobra.Command {
 		Use:   "create",
 		Short: "Have a running engine take a checkpoint now",
 		Long: `Have a running engine take a checkpoint now, and return when it is committed. Everything that the engine had accepted
-before is in it, or in flight in it.
+before is in it, or in flight in it. An engine with --backend memory keeps none, and refuses.
 
 With --json one object goes to stdout: {"epoch","generation","created_at_ms"}.
 

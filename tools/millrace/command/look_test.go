@@ -177,7 +177,7 @@ func TestLookUsage(t *testing.T) {
 		"state":                               "want get",
 		"state get":                           "accepts 1 arg(s)",
 		"checkpoint list --backend memory":    "it goes with the process; ask a running engine with --admin",
-		"checkpoint list --backend redis://x": "want memory, memory?keep=true, file:///directory",
+		"checkpoint list --backend redis://x": "want memory, memory:kept, file:///directory",
 		"checkpoint list --backend file://" + empty:        "there is no store",
 		"checkpoint list --backend memory --admin a:1":     "none of the others can be",
 		"checkpoint create --backend file://" + empty:      "unknown flag",

@@ -44,7 +44,7 @@ func (o *options) flags() *pflag.FlagSet {
 	set.StringArrayVarP(&o.modules, "module", "m", nil, "a module `file`; may be given several times")
 	set.StringVar(&o.admin, "admin", "127.0.0.1:8081", "`address` for operators: host:port or unix:/path")
 	set.StringVar(&o.tokenFile, "admin-token-file", "", "`file` whose one line the admin address asks for; needed unless that is on this machine alone")
-	set.StringVar(&o.backend, "backend", "memory", "`where` checkpoints go: memory, which nothing survives, memory?keep=true, where the newest can be inspected, file:///directory or pebble:///directory")
+	set.StringVar(&o.backend, "backend", "memory", "`where` checkpoints go: memory, which nothing survives, memory:kept, where the newest can be inspected, file:///directory or pebble:///directory")
 	set.IntVar(&o.shards, "shards", 0, "`number` of goroutines that run functions; 0: one for each CPU")
 	set.Var(&o.epochInterval, "epoch-interval", "how often a checkpoint is taken, or off")
 	set.Var(&o.memoryLimit, "memory-limit", "soft limit of the Go heap, such as 4GiB; an eighth of it may be queued messages")

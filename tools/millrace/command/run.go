@@ -23,7 +23,7 @@ func runCommand(kinds []kind.Kind) *cobra.Command {
 		Long: `Run the application that module files describe, until SIGINT or SIGTERM. Then doors close, a last checkpoint
 is taken, records leave, and the command ends; a second signal ends it at once. With --backend memory nothing survives
 the process, so there what is inside comes to its end first. Checkpoints are taken, so that records and answers leave as
-they do anywhere else; with memory?keep=true the newest is also kept, for millrace checkpoint, at a cost.
+they do anywhere else; with memory:kept the newest is also kept, for millrace checkpoint, at a cost.
 
 With --backend file:///directory an application goes on where it was, however it ended: with its state, its messages, its
 delayed messages and the positions of its sources. Then --shards may be another number, and --app must be the same.

@@ -33,10 +33,11 @@ func stateGetCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "get ADDRESS",
-		Short: "Show the state of an address as of a committed epoch",
+		Short: "Show the state of an address",
 		Long: `Show the state values of an address, <namespace>/<type>/<id>, as of the newest committed epoch, all of the same one:
 first the epoch, then one value a line with its name, its typename and what it is. Text is in quotes, and what is no
-text in base64. An engine with --backend memory keeps no epochs: it shows what there is now, as of epoch 0 in JSON.
+text in base64. An engine with --backend memory keeps no epochs: it shows what there is now, once the function that is
+running has returned; the first line is then "now", and "epoch" 0.
 
 With --json one object goes to stdout:
 {"address":{"namespace","type","id"},"epoch","states":[{"name","typename","bytes","text","expires_at_ms"}]}

@@ -48,7 +48,7 @@ var drivers = []driver{
 // takes twice the memory, and nearly half of the rate when everything changes all the time.
 const (
 	inMemory     = "memory"
-	keptInMemory = "memory?keep=true"
+	keptInMemory = "memory:kept"
 )
 
 // Accepted says what Parse takes.

@@ -16,7 +16,7 @@ import (
 func TestParse(t *testing.T) {
 	for in, want := range map[string]string{
 		"memory":                    "memory",
-		"memory?keep=true":          "memory?keep=true",
+		"memory:kept":               "memory:kept",
 		"file:///var/lib/shop":      "file:///var/lib/shop",
 		"file:///var/lib/shop/../x": "file:///var/lib/x",
 		"file:///a%20b%3F":          "file:///a%20b%3F",
@@ -28,10 +28,10 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for _, in := range []string{
-		"", "Memory", "memory:", "memory://", "memory?", "memory?keep=false", "memory?keep=true&keep=true", "file", "file:", "file://", "file://x", "file://localhost/x", "file:x", "file:/x", "FILE:///x", "file:///", "file:///x?a=b",
+		"", "Memory", "memory:", "memory://", "memory?keep=true", "memory:kept:", "file", "file:", "file://", "file://x", "file://localhost/x", "file:x", "file:/x", "FILE:///x", "file:///", "file:///x?a=b",
 		"file:///x#y", "/var/lib/shop", "file:///%zz", "s3://bucket/prefix", "redis://x",
 	} {
-		if l, err := Parse(in); err == nil || !strings.Contains(err.Error(), "memory, memory?keep=true, file:///directory or pebble:///directory") {
+		if l, err := Parse(in); err == nil || !strings.Contains(err.Error(), "memory, memory:kept, file:///directory or pebble:///directory") {
 			t.Errorf("%q: %v, %v", in, l, err)
 		}
 	}
@@ -42,7 +42,7 @@ func TestParse(t *testing.T) {
 
 // Each place that is accepted makes a store, which is there when it is opened again, if it is one that lasts.
 func TestOpen(t *testing.T) {
-	for _, scheme := range []string{"memory", "memory?keep=true", "file", "pebble"} {
+	for _, scheme := range []string{"memory", "memory:kept", "file", "pebble"} {
 		t.Run(scheme, func(t *testing.T) {
 			name := scheme
 			if !strings.HasPrefix(scheme, "memory") {
