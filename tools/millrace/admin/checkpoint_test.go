@@ -69,7 +69,7 @@ func TestCheckpoints(t *testing.T) {
 	}
 }
 
-// An engine without a store shows what addresses have, and says how to have checkpoints.
+// Of an engine without a store there are no checkpoints to see; the answer says how to have them.
 func TestNoStore(t *testing.T) {
 	r := start(t, "127.0.0.1:0", "")
 	r.Watch(r.engine, nil)
